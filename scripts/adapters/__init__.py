@@ -1,0 +1,1 @@
+"""One module per technology: the only code that imports pyarrow, pymilvus, mlflow and their like."""

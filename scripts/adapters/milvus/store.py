@@ -1,0 +1,117 @@
+"""The catalogue side of Milvus: collections, aliases and stamps."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from scripts.adapters.milvus.collection import MilvusCollection
+from scripts.adapters.milvus.connection import Connection
+from scripts.adapters.milvus.schema import index_params, schema
+from scripts.errors import KitError, ProductionMoved, Refused, UsageError
+from scripts.layout import VECTOR, Layout
+from scripts.pair import Stamp
+
+
+class MilvusStore:
+    """Implements ports.VectorStore. Use it with `with`: a milvus-lite file belongs to one process until it is closed.
+
+    Raises Unreachable, when made, if the server is not there or the token is wrong.
+    """
+
+    def __init__(self, uri: str, token: str = "") -> None:
+        self._milvus = Connection(uri, token)
+        if self._milvus.embedded:
+            self._load_all()
+
+    def __enter__(self) -> MilvusStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._milvus.close()
+
+    def collections(self) -> list[str]:
+        return sorted(self._milvus.call("list_collections"))
+
+    def aliases(self) -> dict[str, str]:
+        names = self._milvus.call("list_aliases")["aliases"]
+        targets = {name: self.target(name) for name in names}
+        return {name: target for name, target in targets.items() if target}
+
+    def target(self, alias: str) -> str | None:
+        # describe_alias looks into the wrong database on 2.3.5; describe_collection resolves aliases rightly everywhere.
+        described = self._describe(alias)
+        return described["collection_name"] if described and described["collection_name"] != alias else None
+
+    def properties(self, collection: str) -> dict[str, str] | None:
+        described = self._describe(collection)
+        return dict(described["properties"]) if described else None
+
+    def create(self, collection: str, layout: Layout, properties: dict[str, str]) -> None:
+        """Nothing is left behind when the index parameters are refused: that is tried now, not after hours of embedding."""
+        self._milvus.call(
+            "create_collection", collection, schema=schema(layout), properties=properties, consistency_level=layout.consistency.value
+        )
+        try:
+            self._milvus.call("create_index", collection, index_params(layout))
+            self._milvus.call("release_collection", collection)  # milvus-lite creates collections loaded, and keeps a loaded one's index
+            self._milvus.call("drop_index", collection, VECTOR)
+        except KitError as error:
+            self._milvus.call("drop_collection", collection)
+            if isinstance(error, Refused):
+                raise UsageError(f"index: this server does not take {layout.index.type} with these parameters: {error.what}") from None
+            raise
+
+    def set_properties(self, collection: str, properties: dict[str, str]) -> None:
+        # 2.3.5 loses the last alter_collection_properties at a restart: each call saves what was there before it (milvus #30144).
+        # Sent twice, what is lost is the repetition.
+        for _ in range(1 if self._milvus.embedded else 2):
+            self._milvus.call("alter_collection_properties", collection, properties)
+
+    def point(self, alias: str, collection: str) -> None:
+        found = self.target(alias)
+        if found == collection:
+            return
+        if found is not None:
+            self._milvus.call("alter_alias", collection, alias)
+            return
+        try:
+            self._milvus.call("create_alias", collection, alias)
+        except Refused:
+            # Creating is "only one wins": who lost must not move it after all. A dangling alias exists, though, and points to nothing.
+            found = self.target(alias)
+            if found is None and alias in self._milvus.call("list_aliases")["aliases"]:
+                self._milvus.call("alter_alias", collection, alias)
+            elif found is None:
+                raise
+            elif found != collection:
+                raise ProductionMoved(alias, expected=None, found=found) from None
+
+    def drop(self, collection: str) -> None:
+        # Old servers drop aliased collections without a word, and milvus-lite even drops through an alias: both are checked here.
+        if self.target(collection) is not None:
+            raise Refused(f"{collection} is an alias, not a collection; it stays.")
+        if aliases := [alias for alias, target in self.aliases().items() if target == collection]:
+            raise Refused(f"The alias {aliases[0]} points to {collection}; it stays.")
+        self._milvus.call("drop_collection", collection)
+
+    def open(self, collection: str) -> MilvusCollection:
+        """Raises Refused where the collection does not exist or is not the kit's."""
+        properties = self.properties(collection)
+        stamp = Stamp.read(collection, properties) if properties is not None else None
+        if stamp is None:
+            raise Refused(f"There is no collection {collection} of the kit on this server.")
+        return MilvusCollection(self._milvus, collection, stamp.layout)
+
+    def _describe(self, name: str) -> dict | None:
+        if not self._milvus.call("has_collection", name):
+            return None
+        return self._milvus.call("describe_collection", name)
+
+    def _load_all(self) -> None:
+        """milvus-lite opens indexed collections NotLoaded (3.2.2), so a new process loads them, as a server does after a restart."""
+        for name in self._milvus.call("list_collections"):
+            if self._milvus.call("list_indexes", name):
+                self._milvus.call("load_collection", name)

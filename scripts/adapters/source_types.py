@@ -1,0 +1,122 @@
+"""Which field type a source column has: from its Arrow type, from the words of a CSV file, from the values of JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from scripts.layout import FieldType
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a column holds, and whether some rows have nothing there."""
+
+    type: FieldType
+    missing: bool
+
+    def for_key(self) -> FieldType:
+        """A row without a key is refused anyway. A fraction cannot be a key, but it can be written as one."""
+        return FieldType.STRING if self.type is FieldType.DOUBLE else self.type
+
+    def for_column(self) -> FieldType:
+        """Milvus 2.3.5 has no nullable fields, so a column with gaps gets a type that can say "nothing": NaN, or an empty string."""
+        return _WITH_GAPS.get(self.type, self.type) if self.missing else self.type
+
+
+_WITH_GAPS = {FieldType.INT64: FieldType.DOUBLE, FieldType.BOOL: FieldType.STRING}
+_LISTS = {FieldType.INT64: FieldType.INT64S, FieldType.DOUBLE: FieldType.DOUBLES}
+
+# A leading zero means something (00123 is an article number), so such words are no numbers.
+_WHOLE = re.compile(rb"-?(?:0|[1-9]\d*)")
+_NUMBER = re.compile(rb"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_BOOL = re.compile(rb"true|false", re.IGNORECASE)
+
+
+def of_words(words: Iterable[bytes]) -> Kind:
+    """For formats that only have text. Where nothing fits all words, or there are none, it is a string."""
+    words = list(words)
+    present = [word for word in words if word]
+    return Kind(_type_of_words(present), missing=len(present) < len(words))
+
+
+def _type_of_words(words: list[bytes]) -> FieldType:
+    if not words:
+        return FieldType.STRING
+    if all(map(_WHOLE.fullmatch, words)):
+        return FieldType.INT64 if all(len(word) <= 20 and _fits(int(word)) for word in words) else FieldType.STRING
+    if all(map(_NUMBER.fullmatch, words)):
+        return FieldType.DOUBLE
+    return FieldType.BOOL if all(map(_BOOL.fullmatch, words)) else FieldType.STRING
+
+
+def of_values(values: Iterable[Any]) -> Kind:
+    """For formats whose values have types. Mixed values are strings: every value can be written as one."""
+    values = list(values)
+    present = [value for value in values if value is not None]
+    return Kind(_type_of_values(present), missing=len(present) < len(values))
+
+
+def _type_of_values(values: list[Any]) -> FieldType:
+    types = set(map(type, values))
+    if types == {bool}:
+        return FieldType.BOOL
+    if types == {int}:
+        return FieldType.INT64 if all(map(_fits, values)) else FieldType.STRING
+    if types and types <= {int, float}:
+        return FieldType.DOUBLE
+    if types == {dict}:
+        return FieldType.JSON
+    if types == {list}:
+        return _LISTS.get(_type_of_values([item for value in values for item in value]), FieldType.STRINGS)
+    return FieldType.STRING
+
+
+def of_arrow(type_: pa.DataType) -> FieldType:
+    """Dates, times, UUIDs and bytes are strings; a list whose items are neither whole numbers nor fractions is a list of strings."""
+    if pa.types.is_dictionary(type_):
+        return of_arrow(type_.value_type)
+    if pa.types.is_integer(type_):
+        return FieldType.INT64
+    if pa.types.is_floating(type_) or pa.types.is_decimal(type_):
+        return FieldType.DOUBLE
+    if pa.types.is_boolean(type_):
+        return FieldType.BOOL
+    if _is_list(type_):
+        return _LISTS.get(of_arrow(type_.value_type), FieldType.STRINGS)
+    if pa.types.is_struct(type_) or pa.types.is_map(type_):
+        return FieldType.JSON
+    return FieldType.STRING
+
+
+def as_bytes(type_: pa.DataType) -> pa.DataType:
+    """The same type with its strings as bytes, at any depth, and times as Python knows them. Casting to it copies no text."""
+    if pa.types.is_dictionary(type_):
+        return as_bytes(type_.value_type)
+    if pa.types.is_string(type_):
+        return pa.binary()
+    if pa.types.is_large_string(type_):
+        return pa.large_binary()
+    if pa.types.is_string_view(type_):
+        return pa.binary_view()
+    if pa.types.is_timestamp(type_):
+        return pa.timestamp("us", type_.tz)
+    if _is_list(type_):
+        return pa.large_list(as_bytes(type_.value_type))
+    if pa.types.is_struct(type_):
+        return pa.struct([field.with_type(as_bytes(field.type)) for field in type_])
+    if pa.types.is_map(type_):
+        return pa.map_(as_bytes(type_.key_type), as_bytes(type_.item_type))
+    return type_
+
+
+def _is_list(type_: pa.DataType) -> bool:
+    return pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
+
+
+def _fits(number: int) -> bool:
+    return -(2**63) <= number < 2**63

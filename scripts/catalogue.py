@@ -1,0 +1,105 @@
+"""What Milvus says of one service: its alias, its pairs and their stamps, read once and then reasoned about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scripts.config import Settings
+from scripts.errors import Refused
+from scripts.pair import Pair, Stamp, State
+from scripts.ports import VectorStore
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A pair as found on the server."""
+
+    pair: Pair
+    stamp: Stamp
+    aliases: tuple[str, ...]
+    is_production: bool
+
+    @property
+    def state(self) -> State:
+        """What is live is what the alias points to; the stamp says the rest."""
+        if self.is_production:
+            return State.PRODUCTION
+        return State.RETIRED if self.stamp.promoted_at else self.stamp.state
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether a rollback may go here: it has been production, or is validated."""
+        return not self.is_production and (self.stamp.promoted_at is not None or self.stamp.state is State.VALIDATED)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A collection with a pair's name, whose stamp cannot be read. Nobody acts on it."""
+
+    collection: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """One service at one moment. `target` is the physical collection behind the alias, stamped by the kit or not."""
+
+    alias: str
+    target: str | None
+    entries: tuple[Entry, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def production(self) -> Entry | None:
+        return next((entry for entry in self.entries if entry.is_production), None)
+
+    def find(self, name: str) -> Entry:
+        """The pair with this name. Raises Refused where it does not exist or cannot be read."""
+        for entry in self.entries:
+            if entry.pair.collection == name:
+                return entry
+        for broken in self.unreadable:
+            if broken.collection == name:
+                raise Refused(broken.why)
+        raise Refused(f"There is no pair {name} of this service.", hint=self._list("It has", self.entries))
+
+    def rollback_target(self) -> Entry:
+        """The pair that production replaced. Raises Refused with the pairs that one could go to instead."""
+        production = self.production
+        if production is None:
+            raise Refused(f"The alias {self.alias} points to {self.target or 'nothing'}, so there is no pair to roll back from.")
+        previous = production.stamp.replaces
+        if entry := next((e for e in self.entries if e.pair.collection == previous), None):
+            return entry
+        gone = f"replaced {previous}, which is not a pair on this server any more" if previous else "has no predecessor"
+        raise Refused(f"Production {production.pair} {gone}.", hint=self.alternatives())
+
+    def alternatives(self) -> str:
+        return self._list("With --to one can go to", [e for e in self.entries if e.can_serve])
+
+    @staticmethod
+    def _list(words: str, entries: tuple[Entry, ...] | list[Entry]) -> str:
+        return f"{words}: {', '.join(e.pair.collection for e in entries) or 'none'}."
+
+
+def read(store: VectorStore, settings: Settings) -> Catalogue:
+    """The catalogue of this service. One describe call per pair; collections without our stamp are left out."""
+    aliases = store.aliases()
+    target = aliases.get(settings.alias)
+    entries: list[Entry] = []
+    unreadable: list[Unreadable] = []
+    for name in store.collections():
+        pair = Pair.parse(name)
+        if pair is None or pair.service != settings.collection_prefix:
+            continue
+        properties = store.properties(name)
+        try:
+            stamp = Stamp.read(name, properties or {})
+        except Refused as error:
+            unreadable.append(Unreadable(name, str(error)))
+            continue
+        if stamp is not None and stamp.service == settings.service:
+            pointing = tuple(sorted(alias for alias, collection in aliases.items() if collection == name))
+            entries.append(Entry(pair, stamp, pointing, name == target))
+    entries.sort(key=lambda entry: (entry.stamp.build.created_at, entry.pair))
+    return Catalogue(settings.alias, target, tuple(entries), tuple(unreadable))

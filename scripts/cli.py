@@ -1,0 +1,244 @@
+"""The command line: parse, call one job, show its result, exit with its code. No logic."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scripts import __version__
+from scripts.errors import KitError
+
+if TYPE_CHECKING:
+    from scripts.jobs.result import Result
+    from scripts.wiring import Wiring
+
+_config = click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), default=Path("promotion.yaml"), show_default=True, help="The service's configuration."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON, for machines.")
+_pair = click.option("--pair", required=True, metavar="PAIR", help="A pair's name, or the pair.json that `create --out` wrote.")
+_out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the result to this file.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
+
+
+class _Commands(click.Group):
+    """Ends every failure that a user can cause in one line, with the exit code that its kind has."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KitError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of a pair's life, not of the alphabet
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__)
+def main() -> None:
+    """Promote an embedding model and the collection it produced as one versioned pair, with zero downtime.
+
+    Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 inconclusive, 4 refused, 5 a service cannot be reached.
+    """
+
+
+def _command(example: str, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command with --config and --json, whose help ends with an example."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        return main.command(epilog=f"Example:  python -m scripts {example}", **settings)(_config(_json(function)))
+
+    return decorate
+
+
+def _open(config: Path) -> Wiring:
+    from scripts import config as configuration
+    from scripts.wiring import Wiring
+
+    return Wiring(configuration.load(config))
+
+
+def _show(result: Result, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(result.facts(), indent=2, ensure_ascii=False, default=str))
+    else:
+        click.echo("\n".join(result.lines()))
+    sys.exit(result.exit_code)
+
+
+def _build_of(build_id: str | None, kit: Wiring) -> Any:
+    from scripts.pair import Build
+    from scripts.wiring import now
+
+    environment = kit.settings.environment
+    return Build(id=build_id or environment.build_id or secrets.token_hex(8), created_at=now(), url=environment.build_url)
+
+
+def _candidate_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = click.option("--model-version", type=click.IntRange(min=1), help="Pin this version instead of the candidate.")(function)
+    return click.option("--build-id", help="Names the attempt: the same id finds the same pair again. [default: CIRCLE_WORKFLOW_ID, else random]")(function)
+
+
+@_command("build --out pair.json")
+@_candidate_options
+@_out
+def build(config: Path, as_json: bool, model_version: int | None, build_id: str | None, out: Path | None) -> None:
+    """Create, embed and finish the candidate's pair."""
+    from scripts.jobs.build import build as job
+    from scripts.jobs.create import Created
+    from scripts.progress import progress
+    from scripts.wiring import now
+
+    def created(first: Created) -> None:
+        click.echo(first.lines()[0], err=True)
+        if out:
+            first.write(out)
+
+    with _open(config) as kit, progress("embed", kit.source.rows_estimate()) as advance:
+        result = job(
+            kit.store,
+            kit.registry,
+            kit.source,
+            kit.settings,
+            pinned=model_version,
+            build=_build_of(build_id, kit),
+            now=now,
+            advance=advance,
+            created=created,
+        )
+    _show(result, as_json)
+
+
+@_command("create --out pair.json")
+@_candidate_options
+@_out
+def create(config: Path, as_json: bool, model_version: int | None, build_id: str | None, out: Path | None) -> None:
+    """Find the candidate model version and create its version-stamped collection."""
+    from scripts.jobs.create import create as job
+
+    with _open(config) as kit:
+        result = job(kit.store, kit.registry, kit.source, kit.settings, pinned=model_version, build=_build_of(build_id, kit))
+    if out:
+        result.write(out)
+    _show(result, as_json)
+
+
+@_command("embed --pair pair.json")
+@_pair
+def embed(config: Path, as_json: bool, pair: str) -> None:
+    """Make the pair's collection equal to the source. Safe to run again after a crash."""
+    from scripts.jobs.create import read_pair
+    from scripts.jobs.embed import embed as job
+    from scripts.progress import progress
+    from scripts.wiring import now
+
+    name = read_pair(pair)
+    with _open(config) as kit, progress("embed", kit.source.rows_estimate()) as advance:
+        result = job(kit.store, kit.registry, kit.source, kit.settings, name, now=now, advance=advance)
+    _show(result, as_json)
+
+
+@_command("finish --pair pair.json")
+@_pair
+def finish(config: Path, as_json: bool, pair: str) -> None:
+    """Flush, index and load the pair, and prove that it is ready."""
+    from scripts.jobs.create import read_pair
+    from scripts.jobs.finish import finish as job
+
+    name = read_pair(pair)
+    with _open(config) as kit:
+        result = job(kit.store, kit.settings, name)
+    _show(result, as_json)
+
+
+@_command("validate --pair pair.json --out evidence.json")
+@_pair
+@_out
+def validate(config: Path, as_json: bool, pair: str, out: Path | None) -> None:
+    """Run the golden queries against the pair and against production, and give a verdict."""
+    from scripts.jobs.create import read_pair
+    from scripts.jobs.validate import validate as job
+    from scripts.wiring import now
+
+    name = read_pair(pair)
+    with _open(config) as kit:
+        result = job(kit.store, kit.registry, kit.settings, name, now=now)
+    if out:
+        result.write(out)
+    _show(result, as_json)
+
+
+@_command("promote --pair product_embeddings_v12_af8c1901 --dry-run")
+@_pair
+@click.option("--evidence", metavar="DIGEST", help="The evidence digest that was approved; refuse any other.")
+@_dry_run
+def promote(config: Path, as_json: bool, pair: str, evidence: str | None, dry_run: bool) -> None:
+    """Point production at a validated pair, then move its model version in MLflow."""
+    from scripts.jobs.create import read_pair
+    from scripts.jobs.promote import promote as job
+    from scripts.wiring import now
+
+    name = read_pair(pair)
+    with _open(config) as kit:
+        result = job(kit.store, lambda: kit.registry, kit.settings, name, approved=evidence, dry_run=dry_run, now=now)
+    _show(result, as_json)
+
+
+@_command("rollback --reason 'prices missing from results'")
+@click.option("--to", metavar="PAIR", help="Another pair than the one that production replaced.")
+@click.option("--reason", default="", help="Why; it is kept with the pair.")
+@_dry_run
+def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: bool) -> None:
+    """Point production back at the previous pair. Needs no source, no model and no MLflow."""
+    from scripts.jobs.create import read_pair
+    from scripts.jobs.rollback import rollback as job
+    from scripts.wiring import now
+
+    name = read_pair(to) if to else None
+    with _open(config) as kit:
+        result = job(kit.store, lambda: kit.registry, kit.settings, to=name, reason=reason, dry_run=dry_run, now=now)
+    _show(result, as_json)
+
+
+@_command("cleanup --dry-run")
+@_dry_run
+def cleanup(config: Path, as_json: bool, dry_run: bool) -> None:
+    """Drop pairs that retention does not keep."""
+    from scripts.jobs.cleanup import cleanup as job
+    from scripts.wiring import now
+
+    with _open(config) as kit:
+        result = job(kit.store, kit.settings, dry_run=dry_run, now=now)
+    _show(result, as_json)
+
+
+@_command("status --json")
+def status(config: Path, as_json: bool) -> None:
+    """Show what production serves, every pair, and whether MLflow agrees."""
+    from scripts.jobs.status import status as job
+    from scripts.wiring import now
+
+    with _open(config) as kit:
+        result = job(kit.store, lambda: kit.registry, kit.settings, now=now)
+    _show(result, as_json)
+
+
+@_command("search 'red leather sofa' --limit 5 --where 'price_cents < 50000'")
+@click.argument("text")
+@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option("--where", default="", metavar="FILTER", help="A Milvus filter over the stored columns.")
+def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> None:
+    """Search production, with production's own model."""
+    from scripts.jobs.search import search as job
+
+    with _open(config) as kit:
+        result = job(kit.store, kit.registry, kit.settings, text, limit=limit, where=where)
+    _show(result, as_json)

@@ -1,0 +1,1 @@
+"""A shop to practise promotions on: its catalogue, its golden queries and its embedding models, made on this machine."""

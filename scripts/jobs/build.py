@@ -1,0 +1,48 @@
+"""`build`: create, embed and finish, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scripts.config import Settings
+from scripts.jobs.create import Created, create
+from scripts.jobs.embed import Embedded, embed
+from scripts.jobs.finish import Finished, finish
+from scripts.pair import Build
+from scripts.ports import Registry, Source, VectorStore
+
+
+@dataclass(frozen=True)
+class Built:
+    created: Created
+    embedded: Embedded
+    finished: Finished
+    exit_code: int = 0
+
+    def lines(self) -> list[str]:
+        return self.created.lines() + self.embedded.lines() + self.finished.lines()
+
+    def facts(self) -> dict[str, Any]:
+        return self.created.facts() | self.embedded.facts() | self.finished.facts()
+
+
+def build(
+    store: VectorStore,
+    registry: Registry,
+    source: Source,
+    settings: Settings,
+    *,
+    pinned: int | None,
+    build: Build,
+    now: Callable[[], datetime],
+    advance: Callable[[int], None] = lambda rows: None,
+    created: Callable[[Created], None] = lambda result: None,
+) -> Built:
+    """Safe to run again with the same build id. `created` is told of the pair before the long work, so that a crash leaves its name."""
+    first = create(store, registry, source, settings, pinned=pinned, build=build)
+    created(first)
+    name = first.pair.collection
+    return Built(first, embed(store, registry, source, settings, name, now=now, advance=advance), finish(store, settings, name))

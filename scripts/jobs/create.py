@@ -1,0 +1,125 @@
+"""`create`: find the candidate, fetch and digest it, create its version-stamped collection."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.config import Settings
+from scripts.encoding import Encoder, fetch
+from scripts.errors import Refused, UsageError
+from scripts.layout import Layout
+from scripts.pair import Build, ModelIdentity, Pair, Stamp, require_pair
+from scripts.ports import ModelVersion, Registry, Source, VectorStore
+
+
+@dataclass(frozen=True)
+class Created:
+    pair: Pair
+    stamp: Stamp
+    found_again: bool
+    exit_code: int = 0
+
+    def lines(self) -> list[str]:
+        model, layout = self.stamp.model, self.stamp.layout
+        verb = "Found again" if self.found_again else "Created"
+        return [
+            f"{verb} {self.pair}: model {model.name} version {model.version} (digest {model.digest[:12]}), dimension {layout.dimension}, "
+            f"{layout.index.type} {layout.index.metric}, key {layout.key.name} ({layout.key.type})."
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        model = self.stamp.model
+        return {
+            "pair": str(self.pair),
+            "model": model.model_dump(),
+            "embedding_fingerprint": self.stamp.fingerprint,
+            "layout": self.stamp.layout.model_dump(mode="json"),
+            "found_again": self.found_again,
+        }
+
+    def write(self, path: Path) -> None:
+        """The pair file that later jobs take."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.facts(), indent=2) + "\n", encoding="utf-8")
+
+
+def create(
+    store: VectorStore, registry: Registry, source: Source, settings: Settings, *, pinned: int | None, build: Build
+) -> Created:
+    """Safe to run again: the same service, version and build id find the same collection, if it was made of the same things.
+
+    Raises UsageError without a candidate or with an unusable source or model, UnfitModel when the model's vectors are not usable,
+    Refused when the name is taken by something else.
+    """
+    name = settings.model.name
+    version = registry.version(name, pinned) if pinned else registry.candidate(name, settings.model.candidate)
+    _refuse_clashes(store, settings)
+    stamp = _stamp(registry, version, source, settings, build)
+    pair = Pair.of(settings.service, version.version, build.id)
+    properties = store.properties(pair.collection)
+    if properties is None:
+        store.create(pair.collection, stamp.layout, stamp.properties())
+        return Created(pair, stamp, found_again=False)
+    found = Stamp.read(pair.collection, properties)
+    if found is None:
+        raise Refused(f"A collection {pair} exists already and is not stamped by the kit.", hint="Use another --build-id.")
+    refuse_other_ingredients(pair.collection, found, stamp)
+    return Created(pair, found, found_again=True)
+
+
+def _stamp(registry: Registry, version: ModelVersion, source: Source, settings: Settings, build: Build) -> Stamp:
+    folder, digest = fetch(registry, version, settings.model_cache)
+    encoder = Encoder(registry.load(folder), settings.embedding)
+    return Stamp(
+        service=settings.service,
+        model=ModelIdentity(name=version.name, version=version.version, digest=digest),
+        embedding=settings.embedding,
+        layout=Layout(
+            key=source.key, columns=source.columns, dimension=encoder.dimension, index=settings.index, consistency=settings.consistency
+        ),
+        source=" ".join(settings.source.uri),
+        build=build,
+    )
+
+
+def _refuse_clashes(store: VectorStore, settings: Settings) -> None:
+    """Two services may come out as one name (`a-b`, `a_b`), and an alias cannot have the name of a collection."""
+    target = store.target(settings.alias)
+    if target is None:
+        if settings.alias in store.collections():
+            raise Refused(f"The alias {settings.alias} cannot be: a collection has that name.", hint="Rename the collection or the service.")
+        return
+    stamp = Stamp.read(target, store.properties(target) or {})
+    if stamp is not None and stamp.service != settings.service:
+        raise Refused(f"The alias {settings.alias} serves {stamp.service!r}, not {settings.service!r}.", hint="Give the service a name of its own.")
+
+
+def refuse_other_ingredients(collection: str, found: Stamp, expected: Stamp) -> None:
+    """Raises Refused when a collection was made of something else than what is asked for now; names what differs."""
+    differing = [
+        what
+        for what, there, here in (
+            ("service", found.service, expected.service),
+            ("model", found.model, expected.model),
+            ("text template, prompts or normalisation", found.embedding, expected.embedding),
+            ("fields, dimension or index", found.layout, expected.layout),
+            ("source", found.source, expected.source),
+        )
+        if there != here
+    ]
+    if differing:
+        raise Refused(f"{collection} was made with another {', another '.join(differing)}.", hint="Start a new build (another --build-id).")
+
+
+def read_pair(pair: str) -> str:
+    """The name of a pair, given as such or as the pair file that `create --out` wrote. Raises UsageError."""
+    path = Path(pair)
+    if path.suffix != ".json":
+        return require_pair(pair).collection
+    try:
+        return require_pair(str(json.loads(path.read_text(encoding="utf-8"))["pair"])).collection
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not a pair file: {type(error).__name__} {error}.", hint="`create --out pair.json` writes one.") from None

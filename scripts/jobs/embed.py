@@ -1,0 +1,76 @@
+"""`embed`: make the collection equal to the source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scripts import catalogue
+from scripts.config import Settings
+from scripts.encoding import stamped_encoder
+from scripts.errors import Refused
+from scripts.jobs.create import refuse_other_ingredients
+from scripts.pair import Content, Pair, Stamp, State
+from scripts.ports import Registry, Source, VectorStore
+from scripts.sync import SyncReport, sync
+
+
+@dataclass(frozen=True)
+class Embedded:
+    pair: Pair
+    report: SyncReport
+    content: Content
+    exit_code: int = 0
+
+    def lines(self) -> list[str]:
+        r = self.report
+        lines = [
+            f"{self.pair} equals the source: {self.content.rows:,} rows. Seen {r.seen:,}, unchanged {r.unchanged:,}, embedded {r.embedded:,}, "
+            f"deduplicated {r.deduplicated:,}, copied {r.copied:,}, written {r.written:,}, deleted {r.deleted:,}, skipped {r.skipped:,} "
+            f"({r.rate:,.0f} rows/s)."
+        ]
+        return lines + ([f"Skipped: {r.faults.summary()}."] if r.skipped else [])
+
+    def facts(self) -> dict[str, Any]:
+        r = self.report
+        counts = {name: getattr(r, name) for name in ("seen", "unchanged", "embedded", "deduplicated", "copied", "written", "deleted", "skipped")}
+        faults = {kind.value: {"count": count, "examples": r.faults.examples[kind]} for kind, count in r.faults.counts.items()}
+        return {"pair": str(self.pair)} | counts | {"faults": faults, "seconds": r.seconds, "source": self.content.model_dump(mode="json")}
+
+
+def embed(
+    store: VectorStore,
+    registry: Registry,
+    source: Source,
+    settings: Settings,
+    pair: str,
+    *,
+    now: Callable[[], datetime],
+    advance: Callable[[int], None] = lambda rows: None,
+) -> Embedded:
+    """Safe to run again after any crash: only unfinished work is done again.
+
+    Raises Refused when the pair is not being built, or was made of other things than the configuration asks for.
+    """
+    entry = catalogue.read(store, settings).find(pair)
+    if entry.state is not State.BUILDING:
+        raise Refused(f"{pair} is {entry.state}, not building: its content is what was validated and stays so.", hint="Run `build` for a new pair.")
+    refuse_other_ingredients(pair, entry.stamp, _as_configured(entry.stamp, source, settings))
+    encoder = stamped_encoder(registry, entry.stamp, settings.model_cache)
+    report = sync(source, settings.source, encoder, store.open(pair), advance=advance)
+    content = report.content(now=now())
+    store.set_properties(pair, entry.stamp.changes(content=content))
+    return Embedded(entry.pair, report, content)
+
+
+def _as_configured(stamp: Stamp, source: Source, settings: Settings) -> Stamp:
+    """The stamp that the present configuration would give this pair. The index was settled when the collection was created."""
+    layout = stamp.layout.model_copy(update={"key": source.key, "columns": source.columns})
+    return stamp.changed(
+        service=settings.service,
+        embedding=settings.embedding,
+        layout=layout,
+        source=" ".join(settings.source.uri),
+    )

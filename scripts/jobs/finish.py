@@ -1,0 +1,69 @@
+"""`finish`: flush, index, load, and prove that the collection is ready."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from scripts import catalogue
+from scripts.config import Settings
+from scripts.errors import Inconclusive, Refused
+from scripts.pair import Pair, State
+from scripts.ports import Collection, Readiness, VectorStore
+
+# After deletes and compaction the server's counters lie for 25 seconds and more (2.3.5).
+COVERED_WITHIN_SECONDS = 180.0
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    pair: Pair
+    readiness: Readiness
+    exit_code: int = 0
+
+    def lines(self) -> list[str]:
+        return [f"{self.pair} is ready: {self.readiness.rows:,} rows, all indexed, loaded."]
+
+    def facts(self) -> dict[str, Any]:
+        return {"pair": str(self.pair), "rows": self.readiness.rows, "indexed": self.readiness.indexed, "loaded": self.readiness.loaded}
+
+
+def finish(store: VectorStore, settings: Settings, pair: str) -> Finished:
+    """Safe to run again; on a pair that was finished before it loads what was released and proves readiness anew.
+
+    Raises Refused when the source was not read to its end or the count is not the source's, Inconclusive when the index does not cover
+    every row in time.
+    """
+    entry = catalogue.read(store, settings).find(pair)
+    content = entry.stamp.content
+    if content is None:
+        raise Refused(f"{pair} has not been filled to the end of its source.", hint=f"Run `embed --pair {pair}`.")
+    collection = store.open(pair)
+    collection.flush()
+    collection.build_index()
+    collection.load()
+    readiness = _wait_until_covered(collection)
+    if readiness.rows != content.rows:
+        raise Refused(
+            f"{pair} holds {readiness.rows:,} rows, its source had {content.rows:,} distinct keys.",
+            hint=f"Run `embed --pair {pair}` again; if the pair is past that, build another.",
+        )
+    if entry.stamp.state is State.BUILDING:
+        store.set_properties(pair, entry.stamp.changes(state=State.BUILT))
+    return Finished(entry.pair, readiness)
+
+
+def _wait_until_covered(collection: Collection) -> Readiness:
+    """Readiness once the index covers every row and queries use it; `state: Finished` alone says neither."""
+    deadline = time.monotonic() + COVERED_WITHIN_SECONDS
+    while not (readiness := collection.readiness()).covered or not readiness.loaded:
+        if time.monotonic() > deadline:
+            raise Inconclusive(
+                f"{collection.name} is not ready after {COVERED_WITHIN_SECONDS:.0f} seconds: {readiness.indexed:,} of {readiness.rows:,} rows indexed, "
+                f"{readiness.pending:,} pending, {readiness.unindexed_segments} segments without index, {'' if readiness.loaded else 'not '}loaded.",
+                hint="Run `finish` again.",
+            )
+        time.sleep(POLL_SECONDS)
+    return readiness

@@ -1,0 +1,230 @@
+"""The pair: one model version and the one collection it produced, with its name and its stamp."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scripts import digests
+from scripts.errors import Refused, UsageError
+from scripts.layout import Layout
+
+STAMP_FORMAT = 1
+PREFIX = "promotion."
+# On 2.3.5 a value of 1,000,000 characters is accepted, after which alter, rename and drop of that collection fail for good.
+MAX_PROPERTY_CHARS = 64 * 1024
+
+_NAME = re.compile(r"(?P<service>[A-Za-z_][A-Za-z0-9_]*)_v(?P<version>[1-9][0-9]*)_(?P<build>[0-9a-f]{8})")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pair:
+    """The address of a pair. Its one grammar is `{service}_v{version}_{build}`; the build is eight hex digits.
+
+    The name is valid as a collection on every Milvus since 2.3.5 (letters, digits, underscores, at most 255).
+    """
+
+    service: str
+    version: int
+    build: str
+
+    @classmethod
+    def of(cls, service: str, version: int, build_id: str) -> Pair:
+        """The pair that this build makes: the same service, version and build id always give the same pair."""
+        return cls(identifier(service), version, hashlib.sha256(build_id.encode()).hexdigest()[:8])
+
+    @classmethod
+    def parse(cls, name: str) -> Pair | None:
+        """The pair with this name, or None where the name is not a pair's."""
+        found = _NAME.fullmatch(name)
+        return cls(found["service"], int(found["version"]), found["build"]) if found else None
+
+    @property
+    def collection(self) -> str:
+        return f"{self.service}_v{self.version}_{self.build}"
+
+    def __str__(self) -> str:
+        return self.collection
+
+
+def identifier(service: str) -> str:
+    """The service's name as Milvus takes it: hyphens, dots and spaces become underscores."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", service)
+    return name if re.match(r"[A-Za-z_]", name) else f"_{name}"
+
+
+def production_alias(service: str) -> str:
+    """The alias that queries use. It never reads as a pair's name, because `prod` is not hexadecimal."""
+    return f"{identifier(service)}_prod"
+
+
+class State(StrEnum):
+    BUILDING = "building"
+    BUILT = "built"
+    VALIDATED = "validated"
+    REJECTED = "rejected"
+    PRODUCTION = "production"
+    RETIRED = "retired"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class ModelIdentity(_Frozen):
+    """Which model made the vectors. The digest is of its files, so a version overwritten in place is noticed."""
+
+    name: str
+    version: int
+    digest: str
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+
+class Embedding(_Frozen):
+    """How a row becomes a vector, besides the model itself."""
+
+    template: str
+    unescape_html: bool = False
+    document_prompt: str = ""
+    query_prompt: str = ""
+    normalize: bool = False
+
+    def fingerprint(self, model_digest: str) -> str:
+        """Equal fingerprints mean equal vectors for equal rows. The query prompt does not touch stored vectors."""
+        return digests.of_json({"model": model_digest} | self.model_dump(exclude={"query_prompt"}))
+
+
+class Build(_Frozen):
+    id: str
+    created_at: datetime
+    url: str = ""
+
+
+class Content(_Frozen):
+    """What a complete pass over the source found; the collection holds exactly this."""
+
+    rows: int
+    fingerprint: str
+    skipped: int
+    read_at: datetime
+
+
+class Stamp(_Frozen):
+    """What a collection says of itself in its properties, `promotion.*`. Milvus holds the truth: there is no other record."""
+
+    format: int = STAMP_FORMAT
+    service: str
+    model: ModelIdentity
+    embedding: Embedding
+    layout: Layout
+    source: str
+    build: Build
+    state: State = State.BUILDING
+    content: Content | None = None
+    verdict: str = ""
+    evidence: str = ""
+    evidence_digest: str = ""
+    replaces: str = ""
+    """The pair that was production when this one was promoted: where a rollback goes."""
+    unfinished: str = ""
+    """A switch to this pair, `promotion` or `rollback`, that began and is not yet done in every place."""
+    came_from: str = ""
+    """Where the alias pointed before that switch."""
+    promoted_at: datetime | None = None
+    retired_at: datetime | None = None
+    retired_because: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        return self.embedding.fingerprint(self.model.digest)
+
+    @property
+    def last_active(self) -> datetime:
+        """When the pair was last built, promoted or retired: what its age is counted from."""
+        return max(filter(None, (self.build.created_at, self.promoted_at, self.retired_at)))
+
+    def changed(self, **values: Any) -> Stamp:
+        return self.model_copy(update=values)
+
+    def changes(self, **values: Any) -> dict[str, str]:
+        """Properties for these fields alone, so that a write never puts back what another one has changed meanwhile."""
+        return {key: value for key, value in self.changed(**values).properties().items() if key.split(".")[1] in values}
+
+    def properties(self) -> dict[str, str]:
+        """Flat strings, `promotion.model.name` and so on, as a Milvus collection keeps them. Nothing is left out."""
+        flat = _flatten(self.model_dump(mode="json"))
+        for key, value in flat.items():
+            if len(value) > MAX_PROPERTY_CHARS:
+                raise Refused(f"The stamp's {key} has {len(value)} characters; more than {MAX_PROPERTY_CHARS} can harm the server.")
+        return flat
+
+    @classmethod
+    def read(cls, collection: str, properties: dict[str, str]) -> Stamp | None:
+        """The stamp in these properties; None where the kit never stamped the collection.
+
+        Raises Refused when it is the kit's but cannot be read, so that nobody acts on half of it.
+        """
+        ours = {key.removeprefix(PREFIX): value for key, value in properties.items() if key.startswith(PREFIX)}
+        if "format" not in ours:
+            return None
+        if ours["format"] != str(STAMP_FORMAT):
+            raise Refused(
+                f"The stamp of {collection} has format {ours['format']}; this kit reads {STAMP_FORMAT}.",
+                hint="Use the version of the kit that built it, or a newer one.",
+            )
+        try:
+            return cls.model_validate(_unflatten(ours))
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, e["loc"])) for e in error.errors()[:3])
+            raise Refused(f"The stamp of {collection} cannot be read ({fields}).", hint="Was it edited by hand?") from None
+
+
+# Kept as JSON in one property: its lists have no fixed names to flatten into.
+_AS_JSON = ("layout",)
+
+
+def _flatten(stamp: dict[str, Any]) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in stamp.items():
+        if key in _AS_JSON:
+            flat[f"{PREFIX}{key}"] = json.dumps(value, separators=(",", ":"))
+        elif isinstance(value, dict):
+            flat |= {f"{PREFIX}{key}.{inner}": _string(v) for inner, v in value.items()}
+        else:
+            flat[f"{PREFIX}{key}"] = _string(value)
+    return flat
+
+
+def _string(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _unflatten(flat: dict[str, str]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        outer, _, inner = key.partition(".")
+        if inner:
+            nested.setdefault(outer, {})[inner] = value
+        elif key in _AS_JSON:
+            nested[key] = json.loads(value)
+        elif value != "":
+            nested[key] = value
+    return nested
+
+
+def require_pair(name: str) -> Pair:
+    """The pair with this name. Raises UsageError where the name is not a pair's."""
+    pair = Pair.parse(name)
+    if pair is None:
+        raise UsageError(f"{name!r} is not the name of a pair.", hint="It looks like product_embeddings_v12_af8c1901; `status` lists them.")
+    return pair

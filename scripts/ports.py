@@ -1,0 +1,185 @@
+"""What the core asks of the outside. Adapters implement these; nothing here knows Milvus, MLflow or a file format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from scripts.layout import Column, Layout
+from scripts.records import RawRows, Rows
+
+
+class Source(Protocol):
+    """Rows to embed, streamed."""
+
+    key: Column
+    columns: tuple[Column, ...]
+    """The stored columns, in the order of the configuration."""
+
+    def read(self) -> Iterator[RawRows]:
+        """One complete pass. May be called again; holds one piece at a time in memory."""
+        ...
+
+    def rows_estimate(self) -> int | None:
+        """How many rows a pass will give, where that is known without reading."""
+        ...
+
+
+class Model(Protocol):
+    """A loaded embedding model."""
+
+    batch_size: int
+    """How many texts it should be given at once."""
+
+    def encode(self, texts: Sequence[str], prompt: str) -> Any:
+        """One vector per text, in order. What comes back is not trusted: `encoding` checks it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a collection's rows: primary keys and the two content hashes (int64)."""
+
+    keys: list[int] | list[str]
+    text_hashes: np.ndarray
+    column_hashes: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    key: int | str
+    score: float
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a server says of a collection. `rows` is the true count; `indexed` and `pending` lag after deletes and compaction."""
+
+    rows: int
+    indexed: int
+    pending: int
+    loaded: bool
+    unindexed_segments: int
+
+    @property
+    def covered(self) -> bool:
+        return self.pending == 0 and self.indexed >= self.rows and self.unindexed_segments == 0
+
+
+class Collection(Protocol):
+    """One physical collection, always worked with by its own name and never through an alias."""
+
+    name: str
+
+    def contents(self) -> Iterator[Page]:
+        """Everything it holds now, acknowledged writes included."""
+        ...
+
+    def vectors(self, keys: Sequence[int] | Sequence[str]) -> np.ndarray:
+        """Stored vectors, float32 [len(keys), dimension], in the order of `keys`."""
+        ...
+
+    def existing(self, keys: Sequence[int] | Sequence[str]) -> set[int] | set[str]:
+        """Those of `keys` that it holds."""
+        ...
+
+    def write(self, rows: Rows, vectors: np.ndarray) -> None:
+        """Inserts or replaces by key. Safe to repeat."""
+        ...
+
+    def delete(self, keys: Sequence[int] | Sequence[str]) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def build_index(self) -> None:
+        """Creates the stamped index where it is missing and waits for it."""
+        ...
+
+    def load(self) -> None: ...
+
+    def is_loaded(self) -> bool: ...
+
+    def count(self) -> int:
+        """The true number of rows. The collection must be loaded."""
+        ...
+
+    def readiness(self) -> Readiness: ...
+
+    def search(self, vectors: np.ndarray, limit: int, *, where: str = "", fields: Sequence[str] = ()) -> list[list[Hit]]:
+        """For each vector its nearest rows, best first, with the stamped search parameters."""
+        ...
+
+
+class VectorStore(Protocol):
+    """The catalogue: which collections and aliases there are, and what they are stamped with."""
+
+    def collections(self) -> list[str]: ...
+
+    def aliases(self) -> dict[str, str]:
+        """Every alias and the collection that it points to."""
+        ...
+
+    def target(self, alias: str) -> str | None:
+        """The collection behind the alias, or None where the alias does not exist."""
+        ...
+
+    def properties(self, collection: str) -> dict[str, str] | None:
+        """The collection's properties, or None where it does not exist."""
+        ...
+
+    def create(self, collection: str, layout: Layout, properties: dict[str, str]) -> None: ...
+
+    def set_properties(self, collection: str, properties: dict[str, str]) -> None:
+        """Merges these in. Still there after a crash of the server."""
+        ...
+
+    def point(self, alias: str, collection: str) -> None:
+        """Creates the alias or moves it, atomically for those who query it. Safe to repeat."""
+        ...
+
+    def drop(self, collection: str) -> None:
+        """Drops a physical collection; an alias is refused, and so is a collection that has one."""
+        ...
+
+    def open(self, collection: str) -> Collection: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version in the registry."""
+
+    name: str
+    version: int
+
+
+class Registry(Protocol):
+    """The model registry."""
+
+    def candidate(self, name: str, selector: str) -> ModelVersion:
+        """The newest version at a stage, or the one behind an `@alias`."""
+        ...
+
+    def version(self, name: str, version: int) -> ModelVersion: ...
+
+    def at(self, name: str, selector: str) -> int | None:
+        """The version now at a stage or alias; None where there is none."""
+        ...
+
+    def move(self, version: ModelVersion, selector: str) -> None:
+        """Makes it the one version at a stage (others there are archived) or alias. Safe to repeat."""
+        ...
+
+    def download(self, version: ModelVersion, folder: Path) -> str:
+        """Fetches the model's files into `folder`, replacing what is there, and returns their digest."""
+        ...
+
+    def digest(self, folder: Path) -> str:
+        """The digest of files fetched before."""
+        ...
+
+    def load(self, folder: Path) -> Model: ...

@@ -1,0 +1,161 @@
+"""One value of a source: what it is as text, as a number, as what a field stores."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from scripts.config import BadRow
+from scripts.layout import MAX_ARRAY, MAX_STRING_BYTES, FieldType
+
+
+class BadValue(Exception):
+    """Why a value cannot be used. Not a ValueError, so that what Python raises on a bad number is never taken for it."""
+
+    def __init__(self, kind: BadRow, why: str) -> None:
+        super().__init__(why)
+        self.kind = kind
+
+
+def is_missing(value: Any) -> bool:
+    return value is None or value != value  # NaN is how CSV and pandas say "nothing"
+
+
+def is_empty(value: Any) -> bool:
+    return is_missing(value) or value == b""
+
+
+def shown(value: Any) -> str:
+    return (value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value))[:80]
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise BadValue(BadRow.INVALID_UTF8, f"invalid UTF-8 at byte {error.start}") from None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(text_of(item) for item in value if item is not None)
+    if isinstance(value, dict):
+        return as_json(_plain(value))
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return str(value)
+
+
+def int64_of(value: Any) -> int:
+    try:
+        number = value if type(value) is int else int(text_of(value) if isinstance(value, bytes) else value)
+    except (TypeError, ValueError, OverflowError):
+        raise BadValue(BadRow.BAD_VALUE, f"is not a whole number: {shown(value)}") from None
+    if number != value and not isinstance(value, (bytes, str)):
+        raise BadValue(BadRow.BAD_VALUE, f"is not a whole number: {shown(value)}")
+    if not -(2**63) <= number < 2**63:
+        raise BadValue(BadRow.BAD_VALUE, f"does not fit 64 bits: {shown(number)}; declare it under source.types as string")
+    return number
+
+
+def _required_int64(value: Any) -> int:
+    # Milvus 2.3.5 has no nullable fields, and any number put in place of "nothing" would match some filter.
+    if is_empty(value):
+        raise BadValue(BadRow.BAD_VALUE, "is empty; declare it under source.types as double, where empty is NaN and matches no filter")
+    return int64_of(value)
+
+
+def _double(value: Any) -> float:
+    if is_empty(value):
+        return float("nan")
+    try:
+        return float(text_of(value)) if isinstance(value, (bytes, str)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise BadValue(BadRow.BAD_VALUE, f"is not a number: {shown(value)}") from None
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if is_empty(value):
+        raise BadValue(BadRow.BAD_VALUE, "is empty; declare it under source.types as string, where empty is neither true nor false")
+    if (word := text_of(value).strip().lower()) in _BOOLS:
+        return _BOOLS[word]
+    raise BadValue(BadRow.BAD_VALUE, f"is not true or false: {shown(value)}")
+
+
+_BOOLS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
+
+def _string(value: Any) -> str:
+    text = "" if is_missing(value) else text_of(value)
+    if len(text) * 4 > MAX_STRING_BYTES and len(text.encode()) > MAX_STRING_BYTES:
+        raise BadValue(BadRow.BAD_VALUE, f"is longer than {MAX_STRING_BYTES} bytes")
+    return text
+
+
+def _list_of(convert: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
+    def convert_list(value: Any) -> list[Any]:
+        if value is None:
+            return []
+        if not isinstance(value, (list, tuple)):
+            raise BadValue(BadRow.BAD_VALUE, f"is not a list: {shown(value)}")
+        if len(value) > MAX_ARRAY:
+            raise BadValue(BadRow.BAD_VALUE, f"has {len(value)} items; at most {MAX_ARRAY} are stored")
+        return [convert(item) for item in value]
+
+    return convert_list
+
+
+def _json(value: Any) -> dict[str, Any]:
+    # Milvus 2.3.5 takes only objects at the top of a JSON field.
+    if value is None:
+        return {}
+    if isinstance(value, (bytes, str)):
+        try:
+            value = json.loads(text_of(value) or "{}")
+        except ValueError:
+            raise BadValue(BadRow.BAD_VALUE, f"is not JSON: {shown(value)}") from None
+    if not isinstance(value, dict):
+        raise BadValue(BadRow.BAD_VALUE, "is not a JSON object")
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """The value with nothing in it that JSON does not have."""
+    if isinstance(value, dict):
+        return {text_of(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int)) else text_of(value)
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+CONVERTERS: dict[FieldType, Callable[[Any], Any]] = {
+    FieldType.INT64: _required_int64,
+    FieldType.DOUBLE: _double,
+    FieldType.BOOL: _bool,
+    FieldType.STRING: _string,
+    FieldType.INT64S: _list_of(_required_int64),
+    FieldType.DOUBLES: _list_of(_double),
+    FieldType.STRINGS: _list_of(_string),
+    FieldType.JSON: _json,
+}
+
+# How a stored value is written down to be hashed; everything else as JSON, which says the same more slowly.
+WRITERS: dict[FieldType, Callable[[Any], str]] = {
+    FieldType.INT64: repr,
+    FieldType.DOUBLE: repr,
+    FieldType.BOOL: repr,
+    FieldType.STRING: json.encoder.encode_basestring,
+}

@@ -1,0 +1,52 @@
+"""Chooses the adapters: the one place, besides the command line, that sees both the core and the outside.
+
+Adapters are imported when they are asked for: pymilvus costs two CPU seconds and MLflow three and a half, and no command should pay
+for what it does not use.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import cached_property
+from types import TracebackType
+
+from scripts.config import Settings
+from scripts.ports import Registry, Source, VectorStore
+
+
+class Wiring:
+    """The parts that one command needs, each made on first use and closed at the end of the `with` block."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._open = ExitStack()
+
+    def __enter__(self) -> Wiring:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.close()
+
+    @cached_property
+    def store(self) -> VectorStore:
+        from scripts.adapters.milvus import MilvusStore
+
+        environment = self.settings.environment
+        return self._open.enter_context(MilvusStore(environment.milvus_uri, environment.milvus_token.get_secret_value()))
+
+    @cached_property
+    def registry(self) -> Registry:
+        from scripts.adapters.mlflow import MlflowRegistry
+
+        return MlflowRegistry(self.settings.environment.mlflow_uri)
+
+    @cached_property
+    def source(self) -> Source:
+        from scripts.adapters.sources import open_source
+
+        return open_source(self.settings.source, self.settings.root)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
