@@ -242,3 +242,12 @@ def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> No
     with _open(config) as kit:
         result = job(kit.store, kit.registry, kit.settings, text, limit=limit, where=where)
     _show(result, as_json)
+
+
+@main.command(epilog="Example:  python -m scripts demo --folder demo_run")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("demo_run"), show_default=True, help="Where its files go.")
+def demo(folder: Path) -> None:
+    """Walk a pair through its whole life with embedded parts: build, validate, promote, search, roll back, clean up."""
+    from scripts.demo.walk import walk
+
+    walk(folder)

@@ -20,6 +20,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 CODE = Path(__file__).with_name("lsa_model.py")
 WORDS = "words.json"
 MATRICES = "matrices.npz"
+EXPERIMENT = "demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,17 @@ def train(texts: list[str], recipe: Recipe, folder: Path) -> Path:
     (folder / WORDS).write_text(json.dumps(words, indent=0), "utf-8")
     np.savez(folder / MATRICES, idf=vectorizer.idf_, topics=topics.astype(np.float32))
     return folder
+
+
+def keep_artifacts_in(folder: Path, tracking_uri: str) -> None:
+    """Makes MLflow log to this address and keep models in this folder. Left to itself, it uses the working directory's `mlruns`."""
+    import mlflow
+
+    with _quiet():
+        mlflow.set_tracking_uri(tracking_uri)
+        if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+            mlflow.create_experiment(EXPERIMENT, artifact_location=folder.as_uri())
+        mlflow.set_experiment(EXPERIMENT)
 
 
 def register(artifacts: Path, name: str) -> int:

@@ -1,0 +1,184 @@
+"""`demo`: the whole life of a pair on a made-up shop, with real parts: MLflow on SQLite and milvus-lite, in one folder."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+import pyarrow.parquet
+
+from scripts import config
+from scripts.demo import catalogue, models
+from scripts.errors import AnswerIsNo, Refused
+from scripts.jobs.build import build
+from scripts.jobs.cleanup import cleanup
+from scripts.jobs.promote import promote
+from scripts.jobs.result import Result
+from scripts.jobs.rollback import rollback
+from scripts.jobs.search import search
+from scripts.jobs.status import status
+from scripts.jobs.validate import Validated, validate
+from scripts.pair import Build
+from scripts.ports import ModelVersion
+from scripts.progress import progress
+from scripts.wiring import Wiring, now
+
+SUITE = Path(__file__).parents[2] / "golden_queries" / "demo_products"
+MARK = "# Made by `python -m scripts demo`; the next demo in this folder replaces it.\n"
+CONFIG = (
+    MARK
+    + """service: demo-products
+model: {name: demo-product-embedding}
+source:
+  uri: products.parquet
+  key: product_id
+  text: "{product_name}. {product_description}"
+  columns: [product_name, category, colour, price_cents, in_stock]
+  unescape_html: true
+golden: golden_queries/demo_products
+retention: {keep_days: 0, keep_previous: 1}
+"""
+)
+QUERY = "crimson leather sofa"
+
+
+def walk(folder: Path) -> None:
+    """Takes one model to production, a better one after it, back again, and sees a bad one refused. Leaves its files in `folder`.
+
+    Asks for approval on a terminal and takes it as given where there is none. Raises Refused where `folder` is not a demo's.
+    """
+    settings = _prepare(folder)
+    with Wiring(settings) as kit:
+        models.keep_artifacts_in(settings.root / config.EMBEDDED_FOLDER / "artifacts", kit.settings.environment.mlflow_uri)
+        demo = _Demo(kit, folder)
+        demo.first_model_to_production()
+        better = demo.better_model_to_production()
+        demo.back_again()
+        demo.bad_model_is_refused()
+        demo.clean_up()
+    _heading("Try it by hand")
+    for words in ("status", f"search '{QUERY}' --where 'price_cents < 50000'", f"promote --pair {better} --dry-run"):
+        click.echo(f"  python -m scripts {words} --config {folder / 'promotion.yaml'}")
+
+
+def _prepare(folder: Path) -> config.Settings:
+    _heading("A shop and its golden queries")
+    path = folder / "promotion.yaml"
+    if folder.exists() and any(folder.iterdir()):
+        if not path.is_file() or not path.read_text(encoding="utf-8").startswith(MARK):
+            raise Refused(f"{folder} is not empty and not a demo's folder.", hint="Pick another with --folder.")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    catalogue.write(folder)
+    shutil.copytree(SUITE, folder / "golden_queries" / SUITE.name)
+    path.write_text(CONFIG, encoding="utf-8")
+    _say(f"{catalogue.ROWS:,} products made from a seed in {folder / 'products.parquet'}; {catalogue.QUERIES} queries whose answers are known from how they were made.")
+    # The embedded parts, whatever servers the environment names: the demo must not touch those.
+    return config.load(path, environ={})
+
+
+class _Demo:
+    """The steps, in order."""
+
+    def __init__(self, kit: Wiring, folder: Path) -> None:
+        self._kit = kit
+        products = pyarrow.parquet.read_table(folder / "products.parquet", columns=["product_name", "product_description"])
+        self._texts = [f"{row['product_name']}. {row['product_description']}" for row in products.to_pylist()]
+
+    def first_model_to_production(self) -> None:
+        _heading("Model v1 reaches Staging and becomes the first production pair")
+        pair = self._build(models.WEAK)
+        _say("There is no production to compare with, so the absolute floor alone decides.")
+        self._validate(pair)
+        self._promote(pair)
+        self._search()
+
+    def better_model_to_production(self) -> str:
+        _heading("Model v2: build, validate against production, approve, promote")
+        pair = self._build(models.STRONG)
+        _say("Candidate and production are measured in the same run, each with its own model.")
+        validated = self._validate(pair)
+        if not _approved(validated):
+            raise AnswerIsNo(f"{pair} was not approved; production is untouched.", hint="The pair stays until cleanup drops it.")
+        self._promote(pair, approved=validated.evidence.digest)
+        self._search()
+        return pair
+
+    def back_again(self) -> None:
+        _heading("Rollback: one command, nothing rebuilt, because the old collection was kept loaded")
+        kit = self._kit
+        _show(rollback(kit.store, lambda: kit.registry, kit.settings, to=None, reason="the demo shows the way back", dry_run=False, now=now))
+        self._search()
+
+    def bad_model_is_refused(self) -> None:
+        _heading("Model v3 has the right dimension and healthy numbers, and is bad: the gate refuses it")
+        pair = self._build(models.BAD)
+        self._validate(pair)
+        _say("Promoting it all the same:")
+        try:
+            self._promote(pair)
+        except Refused as refusal:
+            click.echo(f"  refused: {refusal}")
+
+    def clean_up(self) -> None:
+        _heading("Cleanup: what is not production, not needed for rollback and old enough goes (keep_days is 0 here)")
+        kit = self._kit
+        _show(cleanup(kit.store, kit.settings, dry_run=False, now=now))
+        _show(status(kit.store, lambda: kit.registry, kit.settings, now=now))
+
+    def _build(self, recipe: models.Recipe) -> str:
+        kit, name = self._kit, self._kit.settings.model.name
+        _say(f"Training {recipe.name!r} and registering it in MLflow; moving it to Staging.")
+        version = models.register(models.train(self._texts, recipe, kit.settings.root / "trained" / recipe.name), name)
+        kit.registry.move(ModelVersion(name, version), kit.settings.model.candidate)
+        with progress("  embed", kit.source.rows_estimate()) as advance:
+            built = build(
+                kit.store,
+                kit.registry,
+                kit.source,
+                kit.settings,
+                pinned=None,
+                build=Build(id=f"demo-{version}", created_at=now()),
+                now=now,
+                advance=advance,
+            )
+        _show(built)
+        return built.created.pair.collection
+
+    def _validate(self, pair: str) -> Validated:
+        kit = self._kit
+        validated = validate(kit.store, kit.registry, kit.settings, pair, now=now)
+        _show(validated)
+        return validated
+
+    def _promote(self, pair: str, approved: str | None = None) -> None:
+        kit = self._kit
+        _show(promote(kit.store, lambda: kit.registry, kit.settings, pair, approved=approved, dry_run=False, now=now))
+
+    def _search(self) -> None:
+        kit = self._kit
+        _say(f"Searching production for {QUERY!r}:")
+        _show(search(kit.store, kit.registry, kit.settings, QUERY, limit=3))
+
+
+def _approved(validated: Validated) -> bool:
+    question = f"Promote {validated.evidence.pair} on evidence {validated.evidence.digest[:12]}?"
+    if sys.stdin.isatty():
+        return click.confirm(f"  {question}", default=True)
+    _say(f"{question} No terminal to ask on: taken as yes.")
+    return True
+
+
+def _heading(text: str) -> None:
+    click.secho(f"\n== {text}", bold=True)
+
+
+def _say(text: str) -> None:
+    click.echo(f"  {text}")
+
+
+def _show(result: Result) -> None:
+    for line in result.lines():
+        click.echo(f"    {line}")
