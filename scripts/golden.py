@@ -128,8 +128,9 @@ def _standard_name(name: str, path: Path) -> str:
 
 
 def _nearest(name: str, known: tuple[str, ...] | list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+    lowered = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.4)
+    return f"Did you mean {lowered[near[0]]}?" if near else f"Known: {', '.join(known)}."
 
 
 def _read_queries(path: Path) -> dict[str, str]:

@@ -33,6 +33,8 @@ def shown(value: Any) -> str:
 
 
 def text_of(value: Any) -> str:
+    if isinstance(value, str):
+        value = value.encode(errors="surrogatepass")  # half a surrogate pair, as JSON can write it, is found like any other bad byte
     if isinstance(value, bytes):
         try:
             return value.decode()
@@ -99,7 +101,7 @@ def _string(value: Any) -> str:
 
 def _list_of(convert: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
     def convert_list(value: Any) -> list[Any]:
-        if value is None:
+        if is_empty(value):
             return []
         if not isinstance(value, (list, tuple)):
             raise BadValue(BadRow.BAD_VALUE, f"is not a list: {shown(value)}")
@@ -112,11 +114,11 @@ def _list_of(convert: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
 
 def _json(value: Any) -> dict[str, Any]:
     # Milvus 2.3.5 takes only objects at the top of a JSON field.
-    if value is None:
+    if is_empty(value):
         return {}
     if isinstance(value, (bytes, str)):
         try:
-            value = json.loads(text_of(value) or "{}")
+            value = json.loads(text_of(value))
         except ValueError:
             raise BadValue(BadRow.BAD_VALUE, f"is not JSON: {shown(value)}") from None
     if not isinstance(value, dict):

@@ -22,7 +22,7 @@ from scripts.adapters.source_types import Kind
 
 ROWS_AT_ONCE = 4096
 CSV_BLOCK_BYTES = 8 << 20  # also the longest row that can be read
-PARQUET_BUFFER_BYTES = 1 << 20  # without it, a column of a whole row group is held in memory
+PARQUET_BUFFER_BYTES = 1 << 20  # with this and without pre_buffer, no column of a whole row group is held in memory
 
 Columns = dict[str, list[Any]]
 
@@ -49,7 +49,7 @@ class Format(Protocol):
 
 class _Parquet:
     def pieces(self, path: Path, columns: Sequence[str]) -> Iterator[Columns]:
-        with pa.parquet.ParquetFile(path, buffer_size=PARQUET_BUFFER_BYTES) as file:
+        with pa.parquet.ParquetFile(path, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False) as file:
             require(columns, file.schema_arrow.names)
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
                 yield _plain(batch)

@@ -55,9 +55,9 @@ def _type_of_words(words: list[bytes]) -> FieldType:
 
 
 def of_values(values: Iterable[Any]) -> Kind:
-    """For formats whose values have types. Mixed values are strings: every value can be written as one."""
+    """For formats whose values have types. Mixed values are strings, as which every value can be written; an empty string is a gap."""
     values = list(values)
-    present = [value for value in values if value is not None]
+    present = [value for value in values if value is not None and value != ""]
     return Kind(_type_of_values(present), missing=len(present) < len(values))
 
 

@@ -1,0 +1,114 @@
+"""The pair's name and stamp."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from scripts.errors import Refused, UsageError
+from scripts.layout import Column, FieldType, Index, Layout
+from scripts.pair import Build, Content, Embedding, ModelIdentity, Pair, Stamp, State, identifier, production_alias, require_pair
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def stamp(**changes) -> Stamp:
+    return Stamp(
+        service="shop",
+        model=ModelIdentity(name="m", version=3, digest="d" * 64),
+        embedding=Embedding(template="{name}", query_prompt="query: "),
+        layout=Layout(key=Column(name="id", type=FieldType.INT64), columns=(), dimension=8, index=Index()),
+        source="products.parquet",
+        build=Build(id="b", created_at=NOW),
+    ).changed(**changes)
+
+
+@pytest.mark.parametrize("service", ["products", "product-embeddings", "a_v1_deadbeef", "2nd.shop", "_x", "v1", "Ünïcode"])
+def test_name_and_pair_are_the_same_thing(service):
+    """Whatever the service is called, its pair's name reads back as that pair."""
+    pair = Pair.of(service, 12, "7f3c1e9a-0a1b-4c2d-9e8f-1234567890ab")
+    assert Pair.parse(pair.collection) == pair
+
+
+def test_names_are_valid_on_every_server():
+    """Milvus 2.3.5 takes letters, digits and underscores only, and no leading digit; a CircleCI workflow id has hyphens."""
+    name = Pair.of("2nd-shop.eu", 1, "7f3c1e9a-0a1b-4c2d").collection
+    assert name.startswith("_2nd_shop_eu_v1_")
+    assert name.isascii() and name.isidentifier()
+
+
+def test_the_same_build_id_gives_the_same_pair():
+    """A rerun of a job finds what it began."""
+    assert Pair.of("shop", 1, "workflow-1") == Pair.of("shop", 1, "workflow-1") != Pair.of("shop", 1, "workflow-2")
+
+
+@pytest.mark.parametrize("name", ["products", "products_v1", "products_v0_deadbeef", "products_v1_DEADBEEF", "products_v1_dead", "products_prod", "x_v1_prod"])
+def test_what_is_not_a_pair_is_not_read_as_one(name):
+    """Above all an alias is never taken for a pair."""
+    assert Pair.parse(name) is None
+
+
+def test_an_alias_never_reads_as_a_pair():
+    """Not even that of a service whose name ends like a pair's."""
+    assert Pair.parse(production_alias("shop_v1")) is None
+
+
+def test_identifier_leaves_good_names_alone():
+    """What Milvus takes as it is stays as it is."""
+    assert identifier("product_embeddings") == "product_embeddings"
+
+
+def test_a_wrong_name_is_told_in_one_line():
+    """A person who mistypes a pair learns what one looks like."""
+    with pytest.raises(UsageError, match="not the name of a pair"):
+        require_pair("products; drop")
+
+
+def test_a_stamp_reads_back_as_it_was_written():
+    """Nothing is lost on the way through flat string properties."""
+    full = stamp(
+        state=State.VALIDATED, content=Content(rows=5, fingerprint="5-ab", skipped=1, read_at=NOW), promoted_at=NOW, retired_because="rollback: ‘why’"
+    )
+    assert Stamp.read("c", full.properties()) == full
+
+
+def test_a_field_can_be_emptied_again():
+    """Milvus 2.3.5 cannot remove a property, so empty means none."""
+    properties = stamp(retired_at=NOW).properties() | stamp().changes(retired_at=None)
+    assert Stamp.read("c", properties).retired_at is None
+
+
+def test_changes_touch_nothing_else():
+    """A write of one field never puts back what another writer changed meanwhile."""
+    assert set(stamp().changes(state=State.BUILT)) == {"promotion.state"}
+
+
+def test_a_collection_without_stamp_is_not_ours():
+    """Foreign properties are no stamp."""
+    assert Stamp.read("c", {"collection.ttl.seconds": "60"}) is None
+
+
+def test_a_stamp_of_a_newer_kit_is_refused():
+    """Half an understanding is worse than none."""
+    with pytest.raises(Refused, match="format 2"):
+        Stamp.read("c", stamp().properties() | {"promotion.format": "2"})
+
+
+def test_a_broken_stamp_is_refused_by_field():
+    """The field that cannot be read is named."""
+    with pytest.raises(Refused, match=r"build\.created_at"):
+        Stamp.read("c", stamp().properties() | {"promotion.build.created_at": "yesterday"})
+
+
+def test_an_oversized_property_is_never_sent():
+    """A huge property makes a collection that cannot be altered, renamed or dropped (2.3.5)."""
+    with pytest.raises(Refused, match=r"promotion\.evidence"):
+        stamp(evidence="x" * 70_000).properties()
+
+
+def test_the_embedding_fingerprint_is_of_stored_vectors():
+    """It changes with all that changes stored vectors, and not with the query prompt, which does not."""
+    base = stamp()
+    assert base.fingerprint == stamp(embedding=base.embedding.model_copy(update={"query_prompt": "other"})).fingerprint
+    for change in ({"template": "{title}"}, {"document_prompt": "passage: "}, {"normalize": True}, {"unescape_html": True}):
+        assert base.fingerprint != stamp(embedding=base.embedding.model_copy(update=change)).fingerprint
+    assert base.fingerprint != stamp(model=base.model.model_copy(update={"digest": "e" * 64})).fingerprint
