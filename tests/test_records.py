@@ -53,7 +53,7 @@ def test_a_bad_row_is_an_error_by_default():
 
 def test_the_first_bad_row_is_the_one_that_is_raised():
     """Whichever column its fault is in."""
-    with pytest.raises(UsageError, match="key 1 in p.csv, row 2"):
+    with pytest.raises(UsageError, match=r"key 1 in p\.csv, row 2"):
         cleaned({"id": [0, 1, None], "name": [b"a", b"b", b""], "price": [1, None, 1]}, stored={"price": "int64"}, on_bad_row={})
 
 

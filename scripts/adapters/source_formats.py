@@ -80,31 +80,35 @@ class _Delimited:
         self._delimiter = delimiter
 
     def pieces(self, path: Path, columns: Sequence[str]) -> Iterator[Columns]:
-        rows = 0
+        rows, ended = 0, False
         try:
-            with pa.input_stream(str(path)) as stream, self._open(stream) as header:
+            with pa.input_stream(str(path), _compression(path)) as stream, self._open(stream) as header:
                 names = header.schema.names
             require(columns, names)
             # pyarrow takes the rest of the file for a value where a quote is never closed. Then this last row goes the same way, and is missed.
             end = b"\n" + self._delimiter.encode().join([self.END] * len(names)) + b"\n"
-            with pa.input_stream(str(path)) as stream, self._open(_Followed(stream, end), columns) as batches:
-                ended = False
+            with pa.input_stream(str(path), _compression(path)) as stream, self._open(_Followed(stream, end), columns) as batches:
                 for batch in batches:
-                    if ended := len(batch) > 0 and all(column[-1].as_py() == self.END for column in batch.columns):
-                        batch = batch.slice(0, len(batch) - 1)
-                    rows += len(batch)
-                    for start in range(0, len(batch), ROWS_AT_ONCE):
-                        yield _plain(batch.slice(start, ROWS_AT_ONCE))
-            if not ended:
-                raise Unusable(f"row {rows} opens a quote that nothing closes")
+                    if len(batch) and all(column[-1].as_py() == self.END for column in batch.columns):
+                        ended = True
+                    count = len(batch) - 1 if ended else len(batch)
+                    rows += count
+                    for start in range(0, count, ROWS_AT_ONCE):
+                        yield _plain(batch.slice(start, min(ROWS_AT_ONCE, count - start)))
         except pa.ArrowInvalid as error:
             if "Empty CSV file" in str(error):
                 return
-            if "straddling" in str(error):
-                raise Unusable(f"a row after row {rows} is longer than {CSV_BLOCK_BYTES >> 20} MiB", hint="Is a quote left open?") from None
-            if found := re.search(r"Row #(\d+): (.*)", str(error), re.DOTALL):
-                raise Unusable(f"row {int(found[1]) - 1}: {found[2]}") from None
-            raise
+            raise self._understood(error, rows) from None
+        if not ended:
+            raise Unusable(f"row {rows} opens a quote that nothing closes")
+
+    @staticmethod
+    def _understood(error: pa.ArrowInvalid, rows: int) -> Exception:
+        if "straddling" in str(error):
+            return Unusable(f"a row after row {rows} is longer than {CSV_BLOCK_BYTES >> 20} MiB", hint="Is a quote left open?")
+        if found := re.search(r"Row #(\d+): (.*)", str(error), re.DOTALL):
+            return Unusable(f"row {int(found[1]) - 1}: {found[2]}")
+        return error
 
     def kinds(self, path: Path, columns: Sequence[str]) -> dict[str, Kind]:
         first = next(self.pieces(path, columns), {})
@@ -120,6 +124,10 @@ class _Delimited:
             parse_options=pa.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.binary())),
         )
+
+
+def _compression(path: Path) -> str | None:
+    return "gzip" if path.suffix.lower() == ".gz" else None
 
 
 class _Followed(io.RawIOBase):
@@ -152,7 +160,7 @@ class _JsonLines:
 
 def _json_objects(path: Path) -> Iterator[dict[str, Any]]:
     """Empty lines are none. Bytes that are not UTF-8 come as surrogates, as Python's file names do."""
-    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as lines:
+    with gzip.open(path) if _compression(path) else path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.isspace():
                 continue

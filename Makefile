@@ -1,0 +1,56 @@
+# Everything is installed into .venv, nothing outside it, and again only when a requirements file changes.
+
+PYTHON ?= python3
+VENV   := .venv
+PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check -qq
+MILVUS := milvus-2.3.5
+
+# The compiled files name every package, so pip need not look up any dependency; and Python compiles what it imports, not all
+# that is installed. Together that halves the wait.
+INSTALL := $(PIP) install --no-deps --no-compile
+
+.PHONY: help demo test environment requirements clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
+
+demo: $(VENV)/.kit  ## a promotion and a rollback from start to end, on this machine, without servers
+	@$(VENV)/bin/python -m scripts demo $(ARGS)
+
+test: environment  ## the tests, with real Milvus and MLflow servers (ARGS="-m 'not server'" leaves those out)
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+environment: $(VENV)/.test $(VENV)/.$(MILVUS)  ## install what the tests need
+
+requirements: | $(VENV)/bin/python  ## compile requirements*.txt from pyproject.toml (ARGS=--upgrade moves the pins)
+	@$(PIP) install uv
+	@$(COMPILE) pyproject.toml $(ARGS) -o requirements.txt
+	@$(COMPILE) --group test -c requirements.txt $(ARGS) -o requirements-test.txt
+
+clean:  ## remove the environment, the caches and what the demo left
+	@rm -rf $(VENV) demo_run .pytest_cache
+	@find scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One set of pins for every Python and platform, so that a bug seen on one of them is a bug seen on all.
+COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+          --no-emit-index-url --custom-compile-command "make requirements"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.kit: requirements.txt | $(VENV)/bin/python
+	@echo "Installing requirements.txt into $(VENV) (a minute or two) ..."
+	@$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: requirements-test.txt $(VENV)/.kit
+	@$(INSTALL) -r requirements-test.txt
+	@touch $@
+
+# The real Milvus stays out of the kit's own packages: --target, in a folder of its own.
+$(VENV)/.$(MILVUS): | $(VENV)/bin/python
+	@echo "Installing the Milvus server $(MILVUS) into $(VENV) ..."
+	@$(INSTALL) --upgrade --target $(VENV)/$(MILVUS) milvus==$(MILVUS:milvus-%=%)
+	@touch $@

@@ -1,0 +1,321 @@
+"""The contract of ports.VectorStore and ports.Collection, on milvus-lite and on the real server."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scripts import digests
+from scripts.adapters.milvus import MilvusStore
+from scripts.errors import ProductionMoved, Refused, Unreachable, UsageError
+from scripts.layout import Column, FieldType, Index, IndexType, Layout
+from scripts.records import Rows
+from tests.test_pair import stamp
+
+DIMENSION = 8
+NAME = "shop_v1_00000001"
+OTHER = "shop_v2_00000002"
+STRANGE_KEYS = ["a'b", 'a"b', "a\\b", "a\\nb", "a\nb", "über", "日本", "😀", "%", "{x}", "' or 1 == 1 or '", "z" * 900]
+
+
+@pytest.fixture
+def store(milvus):
+    with MilvusStore(milvus.uri, milvus.token) as opened:
+        yield opened
+
+
+def layout(key=FieldType.INT64, columns=(), index=None) -> Layout:
+    fields = tuple(Column(name=name, type=kind) for name, kind in columns)
+    return Layout(key=Column(name="id", type=key), columns=fields, dimension=DIMENSION, index=index or Index())
+
+
+def rows(keys, columns=None) -> Rows:
+    texts = [f"text {key}" for key in keys]
+    return Rows(list(keys), texts, columns or {}, [""] * len(keys), digests.of_keys(keys), digests.of_texts(texts), digests.of_texts(texts))
+
+
+def vectors(count, seed=0):
+    return np.random.default_rng(seed).normal(size=(count, DIMENSION)).astype(np.float32)
+
+
+def made(store, name=NAME, described=None):
+    described = described or layout()
+    store.create(name, described, stamp(layout=described).properties())
+    return store.open(name)
+
+
+def ready(collection):
+    collection.flush()
+    collection.build_index()
+    collection.load()
+    return collection
+
+
+def test_an_empty_server_has_nothing(store):
+    """No collections, no aliases, no target."""
+    assert (store.collections(), store.aliases(), store.target("shop_prod"), store.properties(NAME)) == ([], {}, None, None)
+
+
+def test_a_stamp_is_there_from_the_moment_of_creation(store):
+    """A crash right after creation leaves a collection that says whose it is."""
+    made(store)
+    assert store.properties(NAME)["promotion.service"] == "shop"
+
+
+def test_properties_merge(store):
+    """A later write keeps what it does not name."""
+    made(store)
+    store.set_properties(NAME, {"promotion.state": "built"})
+    properties = store.properties(NAME)
+    assert (properties["promotion.state"], properties["promotion.service"]) == ("built", "shop")
+
+
+def test_what_was_written_is_found(store):
+    """By key, with both hashes, in pages that leave nothing out."""
+    collection = made(store)
+    keys = list(range(-3, 5_500)) + [2**63 - 1, -(2**63)]
+    collection.write(rows(keys), vectors(len(keys)))
+    ready(collection)
+    found = [key for page in collection.contents() for key in page.keys]
+    assert sorted(found) == sorted(keys)
+    assert collection.count() == len(keys)
+
+
+def test_an_unfinished_collection_can_be_read(store):
+    """Neither flushed, indexed nor loaded, as a crash leaves it: what was acknowledged is there."""
+    collection = made(store)
+    assert list(collection.contents()) == []
+    collection.write(rows([1, 2, 3]), vectors(3))
+    (page,) = collection.contents()
+    assert sorted(page.keys) == [1, 2, 3]
+    order = np.argsort(page.keys)
+    assert page.text_hashes[order].tolist() == digests.of_texts(["text 1", "text 2", "text 3"]).tolist()
+
+
+def test_strange_string_keys_are_only_keys(store):
+    """Quotes, backslashes, line ends and attempts at filters: written, paged, fetched, deleted one by one."""
+    collection = made(store, described=layout(FieldType.STRING))
+    collection.write(rows(STRANGE_KEYS), vectors(len(STRANGE_KEYS)))
+    ready(collection)
+    assert collection.existing([*STRANGE_KEYS, "absent"]) == set(STRANGE_KEYS)
+    left = set(STRANGE_KEYS)
+    for key in STRANGE_KEYS:
+        collection.delete([key])
+        left.remove(key)
+        assert {found for page in collection.contents() for found in page.keys} == left
+
+
+def test_pages_follow_strange_keys(store, monkeypatch):
+    """Also where such a key ends a page."""
+    monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_ROWS", 2)
+    monkeypatch.setattr("scripts.adapters.milvus.collection.EMBEDDED_PAGE_ROWS", 2)
+    collection = ready_with(store, FieldType.STRING, STRANGE_KEYS)
+    assert sorted(found for page in collection.contents() for found in page.keys) == sorted(STRANGE_KEYS)
+
+
+def ready_with(store, kind, keys):
+    collection = made(store, described=layout(kind))
+    collection.write(rows(keys), vectors(len(keys)))
+    return ready(collection)
+
+
+def test_writing_again_replaces(store):
+    """A repeated write, as after a lost connection, makes no second row."""
+    collection = made(store)
+    collection.write(rows([1, 2]), vectors(2))
+    collection.write(rows([1, 2]), vectors(2, seed=1))
+    ready(collection)
+    assert collection.count() == 2
+    assert np.allclose(collection.vectors([2, 1]), vectors(2, seed=1)[::-1])
+
+
+def test_large_writes_are_cut(store, monkeypatch):
+    """No call comes near the message limit, and no row is lost at a cut."""
+    monkeypatch.setattr("scripts.adapters.milvus.schema.MAX_BATCH_BYTES", 2_000)
+    collection = ready_with(store, FieldType.INT64, range(100))
+    assert collection.count() == 100
+
+
+def test_columns_of_every_type_can_be_filtered(store):
+    """With proper types, and nothing that stands for a missing number matching a filter."""
+    columns = (
+        ("whole", FieldType.INT64, [1, 2, 3], "whole >= 3", {3}),
+        ("price", FieldType.DOUBLE, [1.5, float("nan"), 3.5], "price < 100", {1, 3}),
+        ("sold", FieldType.BOOL, [True, False, True], "sold == false", {2}),
+        ("name", FieldType.STRING, ["ä", "b", ""], 'name == "ä"', {1}),
+        ("tags", FieldType.STRINGS, [["x", "y"], [], ["y"]], 'array_contains(tags, "y")', {1, 3}),
+        ("sizes", FieldType.INT64S, [[1, 2], [3], []], "array_contains(sizes, 3)", {2}),
+        ("weights", FieldType.DOUBLES, [[0.5], [], [2.0]], "array_contains(weights, 2.0)", {3}),
+        ("extra", FieldType.JSON, [{"a": 1}, {}, {"a": 5}], 'extra["a"] > 2', {3}),
+    )
+    collection = made(store, described=layout(columns=[(name, kind) for name, kind, *_ in columns]))
+    collection.write(rows([1, 2, 3], {name: values for name, _, values, *_ in columns}), vectors(3))
+    ready(collection)
+    for name, _, _, where, expected in columns:
+        (hits,) = collection.search(vectors(1), 10, where=where, fields=[name])
+        assert {hit.key for hit in hits} == expected, where
+
+
+def test_a_search_finds_the_nearest_and_its_fields(store):
+    """Each query its own answer, in order, with the columns asked for as plain values."""
+    described = layout(columns=[("name", FieldType.STRING), ("tags", FieldType.STRINGS)])
+    collection = made(store, described=described)
+    keys = list(range(300))
+    collection.write(rows(keys, {"name": [f"n{k}" for k in keys], "tags": [[f"t{k}"] for k in keys]}), vectors(300))
+    ready(collection)
+    answers = collection.search(vectors(300), 3, fields=["name", "tags"])
+    assert [hits[0].key for hits in answers] == keys
+    assert answers[7][0].fields == {"name": "n7", "tags": ["t7"]}
+    assert all(hits[0].score >= hits[1].score >= hits[2].score for hits in answers)
+
+
+def test_an_answer_may_be_longer_than_ef(store):
+    """R@100 needs a hundred hits, and HNSW refuses more than ef."""
+    collection = made(store, described=layout(index=Index(search={"ef": 16})))
+    collection.write(rows(range(200)), vectors(200))
+    assert len(ready(collection).search(vectors(1), 100)[0]) == 100
+
+
+@pytest.mark.parametrize("kind", [IndexType.IVF_FLAT, IndexType.IVF_SQ8, IndexType.FLAT, IndexType.AUTOINDEX])
+def test_other_index_types_answer(store, kind):
+    """With their own default parameters."""
+    collection = made(store, described=layout(index=Index(type=kind, params={"nlist": 16} if kind.startswith("IVF") else {})))
+    collection.write(rows(range(1_500)), vectors(1_500))
+    hits = ready(collection).search(vectors(1_500)[7:8], 5)[0]
+    assert hits[0].key == 7
+    assert collection.readiness().covered
+
+
+def test_product_quantisation_answers_on_a_server(store, milvus):
+    """IVF_PQ; milvus-lite 3.2.2 does not have it, and says so before anything is embedded."""
+    described = layout(index=Index(type=IndexType.IVF_PQ, params={"nlist": 16, "m": 4}))
+    if milvus.kind == "lite":
+        with pytest.raises(UsageError, match="does not take IVF_PQ"):
+            made(store, described=described)
+        assert store.collections() == []
+        return
+    collection = made(store, described=described)
+    collection.write(rows(range(1_500)), vectors(1_500))
+    assert len(ready(collection).search(vectors(1), 5)[0]) == 5
+
+
+def test_wrong_index_parameters_are_refused_at_creation(store):
+    """Not after hours of embedding; and no collection is left behind."""
+    with pytest.raises(UsageError, match="HNSW"):
+        made(store, described=layout(index=Index(params={"M": 1_000_000})))
+    assert store.collections() == []
+
+
+def test_readiness_tells_the_truth(store):
+    """Rows are counted, not estimated: also after rows were written twice and deleted."""
+    collection = made(store)
+    collection.write(rows(range(2_000)), vectors(2_000))
+    collection.write(rows(range(500)), vectors(500, seed=1))
+    collection.delete([1_999])
+    ready(collection)
+    readiness = collection.readiness()
+    assert (readiness.rows, readiness.loaded, readiness.pending, readiness.unindexed_segments) == (1_999, True, 0, 0)
+    assert readiness.covered
+
+
+def test_a_released_collection_says_so(store):
+    """And a search in it ends in one clear refusal."""
+    collection = ready_with(store, FieldType.INT64, [1, 2])
+    store._milvus.call("release_collection", NAME)
+    assert not collection.is_loaded()
+    with pytest.raises(Refused, match="not loaded"):
+        collection.search(vectors(1), 1)
+
+
+def test_an_alias_is_created_moved_and_read(store):
+    """And asking for what is so already changes nothing."""
+    ready_with(store, FieldType.INT64, [1])
+    made(store, OTHER)
+    for target in (NAME, NAME, OTHER, NAME):
+        store.point("shop_prod", target)
+        assert store.target("shop_prod") == target
+        assert store.aliases() == {"shop_prod": target}
+    assert store.target(NAME) is None
+
+
+def test_only_one_first_promotion_wins(store, monkeypatch):
+    """Who finds the alias absent and then created by another must not move it."""
+    made(store)
+    made(store, OTHER)
+    store.point("shop_prod", OTHER)
+    truly, looks = store.target, iter([None])
+    monkeypatch.setattr(store, "target", lambda alias: next(looks, truly(alias)))
+    with pytest.raises(ProductionMoved):
+        store.point("shop_prod", NAME)
+    assert truly("shop_prod") == OTHER
+
+
+def test_an_aliased_collection_is_never_dropped(store):
+    """Old servers drop it without a word, and leave the alias dangling."""
+    made(store)
+    store.point("shop_prod", NAME)
+    for name in (NAME, "shop_prod"):
+        with pytest.raises(Refused):
+            store.drop(name)
+    assert store.collections() == [NAME]
+
+
+def test_a_dangling_alias_points_to_nothing_and_can_be_moved(store, milvus):
+    """As a drop by hand leaves it."""
+    made(store)
+    made(store, OTHER)
+    store.point("shop_prod", NAME)
+    store._milvus.call("drop_collection", NAME)
+    assert store.target("shop_prod") is None
+    store.point("shop_prod", OTHER)
+    assert store.target("shop_prod") == OTHER
+
+
+def test_a_dropped_collection_is_gone(store):
+    """And so is everything that could be asked of it."""
+    made(store)
+    store.drop(NAME)
+    assert store.properties(NAME) is None
+    with pytest.raises(Refused, match="no collection"):
+        store.open(NAME)
+
+
+def test_a_broken_filter_is_the_users_to_mend(store):
+    """Told as such, in one line."""
+    collection = ready_with(store, FieldType.INT64, [1])
+    for where in ("nope == 3", "id === 3"):
+        with pytest.raises(UsageError):
+            collection.search(vectors(1), 1, where=where)
+
+
+def test_what_is_embedded_survives_the_process(tmp_path):
+    """milvus-lite opens collections not loaded; a new process serves them all the same."""
+    path = str(tmp_path / "milvus.db")
+    with MilvusStore(path) as first:
+        ready_with(first, FieldType.INT64, [1, 2])
+        first.point("shop_prod", NAME)
+    with MilvusStore(path) as second:
+        assert second.open(second.target("shop_prod")).is_loaded()
+        assert second.open(NAME).count() == 2
+
+
+def test_the_last_stamp_survives_a_restart(milvus_server):
+    """2.3.5 loses the last change of properties at a restart (milvus #30144), unless it is sent twice."""
+    with MilvusStore(milvus_server.uri, milvus_server.token) as store:
+        made(store)
+        store.set_properties(NAME, {"promotion.state": "built"})
+    milvus_server.kill()
+    milvus_server.start()
+    with MilvusStore(milvus_server.uri, milvus_server.token) as store:
+        assert store.properties(NAME)["promotion.state"] == "built"
+        store.drop(NAME)
+
+
+def test_a_dead_address_and_a_wrong_token_are_told_apart(milvus_server):
+    """The server gives the same error for both (2.3.5)."""
+    with pytest.raises(Unreachable, match="Nothing answers"):
+        MilvusStore("http://127.0.0.1:9", "root:Milvus")
+    with pytest.raises(Unreachable, match="does not let us in"):
+        MilvusStore(milvus_server.uri, "root:wrong")
+    with pytest.raises(UsageError, match="neither an address"):
+        MilvusStore("milvus", "")

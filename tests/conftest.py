@@ -1,0 +1,115 @@
+"""What tests ask for: real servers, started when the first test needs one, and empty places to write to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.servers import MilvusServer, MlflowServer
+
+ROOT = Path(__file__).resolve().parent.parent
+# Read here because `no_ambient_settings` hides MILVUS_* from the tests.
+MILVUS_WHEEL = Path(os.environ.get("MILVUS_WHEEL_DIR", Path(sys.prefix) / "milvus-2.3.5"))
+SERVER_FIXTURES = {"milvus_wheel", "mlflow_server"}
+
+
+@dataclass(frozen=True, slots=True)
+class MilvusAddress:
+    """Where a test's empty Milvus is. Open it in the test: a milvus-lite file belongs to one process."""
+
+    kind: str
+    uri: str
+    token: str
+
+
+def needs(condition: bool, reason: str) -> None:
+    """Skip a test whose optional part is missing; with REQUIRE_ALL set, as in CI, fail it, so that none is skipped unseen."""
+    if condition:
+        return
+    if os.environ.get("REQUIRE_ALL"):
+        pytest.fail(f"REQUIRE_ALL is set: {reason}")
+    pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
+
+
+@pytest.fixture(autouse=True)
+def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's or a CI machine's own Milvus, MLflow and pipeline are no part of a test."""
+    for name in list(os.environ):
+        if name.startswith(("MILVUS_", "MLFLOW_", "CIRCLE")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The data sets beside the checkout, which are too large for it."""
+    folder = ROOT.parent / "shared" / "data"
+    needs(folder.is_dir(), "the data sets of ../shared/data are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def milvus_wheel() -> Path:
+    """The unpacked Milvus wheel, for tests that start a server of their own, e.g. to kill it."""
+    needs(MILVUS_WHEEL.is_dir(), "the real Milvus is not installed; `make test` installs it")
+    return MILVUS_WHEEL
+
+
+@pytest.fixture(scope="session")
+def milvus_server(milvus_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """One real Milvus for all tests; ask for `milvus` to have it empty."""
+    with MilvusServer(tmp_path_factory.mktemp("milvus"), milvus_wheel) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """One real MLflow for all tests; it is never emptied, so name models after the test."""
+    with MlflowServer(tmp_path_factory.mktemp("mlflow")) as server:
+        yield server
+
+
+@pytest.fixture(params=["lite", pytest.param("server", marks=pytest.mark.server)])
+def milvus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MilvusAddress]:
+    """An empty Milvus, embedded and real in turn: what the kit promises, it promises on both."""
+    if request.param == "lite":
+        file = str(tmp_path / "milvus.db")
+        yield MilvusAddress("lite", file, "")
+        _close_lite(file)
+    else:
+        server: MilvusServer = request.getfixturevalue("milvus_server")
+        yield MilvusAddress("server", server.uri, server.token)
+        _empty(server)
+
+
+def _close_lite(file: str) -> None:
+    """Each file has a server of threads in this process, which otherwise stays until the last test."""
+    from milvus_lite.server_manager import server_manager_instance
+
+    server_manager_instance.release_server(file)
+
+
+def _empty(server: MilvusServer) -> None:
+    """Drop every alias, then every collection.
+
+    An alias whose collection was dropped before it stays and cannot be found: 2.3.5 neither lists nor describes it, yet
+    refuses to create it again. A test that makes one drops it itself.
+    """
+    from pymilvus import MilvusClient  # 2 s, so only for the tests that pay it anyway
+
+    client = MilvusClient(server.uri, token=server.token)
+    for alias in client.list_aliases()["aliases"]:
+        client.drop_alias(alias)
+    for collection in client.list_collections():
+        client.drop_collection(collection)
+    client.close()
