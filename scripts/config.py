@@ -203,6 +203,11 @@ def load(path: Path, environ: dict[str, str] | None = None) -> Settings:
         raise UsageError(f"{path}: {_explain(error)}") from None
 
 
+def hide_milvus_uri() -> None:
+    """To be called before pymilvus is imported: it reads MILVUS_URI then, and dies of a milvus-lite file's path (3.0.2)."""
+    os.environ.pop("MILVUS_URI", None)
+
+
 def _environment(root: Path, environ: Any) -> Environment:
     embedded = root / EMBEDDED_FOLDER
     return Environment(

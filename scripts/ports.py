@@ -75,6 +75,7 @@ class Collection(Protocol):
     """One physical collection, always worked with by its own name and never through an alias."""
 
     name: str
+    layout: Layout
 
     def contents(self) -> Iterator[Page]:
         """Everything it holds now, acknowledged writes included."""

@@ -66,7 +66,8 @@ def sync(
     held = Inventory(collection.contents())
     seen = KeySet()
     report = SyncReport(Faults(settings))
-    cleaner = RowCleaner(settings, source.key, source.columns, report.faults)
+    # The collection's own types, not those that the source shows today: a first empty price must not turn int64 into double half way.
+    cleaner = RowCleaner(settings, collection.layout.key, collection.layout.columns, report.faults)
     for raw in source.read():
         rows = _without_duplicates(cleaner.clean(raw), seen, report.faults)
         _apply(rows, held.compare(rows), encoder, collection, report)

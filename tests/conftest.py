@@ -79,24 +79,21 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
         yield server
 
 
+@pytest.fixture
+def empty_milvus_server(milvus_server: MilvusServer) -> Iterator[MilvusServer]:
+    """The real Milvus alone, for what only a server has; emptied after the test."""
+    yield milvus_server
+    _empty(milvus_server)
+
+
 @pytest.fixture(params=["lite", pytest.param("server", marks=pytest.mark.server)])
 def milvus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MilvusAddress]:
     """An empty Milvus, embedded and real in turn: what the kit promises, it promises on both."""
     if request.param == "lite":
-        file = str(tmp_path / "milvus.db")
-        yield MilvusAddress("lite", file, "")
-        _close_lite(file)
+        yield MilvusAddress("lite", str(tmp_path / "milvus.db"), "")
     else:
-        server: MilvusServer = request.getfixturevalue("milvus_server")
+        server: MilvusServer = request.getfixturevalue("empty_milvus_server")
         yield MilvusAddress("server", server.uri, server.token)
-        _empty(server)
-
-
-def _close_lite(file: str) -> None:
-    """Each file has a server of threads in this process, which otherwise stays until the last test."""
-    from milvus_lite.server_manager import server_manager_instance
-
-    server_manager_instance.release_server(file)
 
 
 def _empty(server: MilvusServer) -> None:

@@ -263,7 +263,7 @@ def _unpacked(folder: Path) -> Path:
     for packed in folder.glob("*.lzma"):
         target = packed.with_suffix("")
         if not target.exists():
-            part = target.with_name(target.name + ".part")
+            part = target.with_name(f"{target.name}.{os.getpid()}.part")
             with lzma.open(packed) as source, part.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
             part.chmod(0o755)

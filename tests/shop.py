@@ -14,6 +14,7 @@ import mlflow
 import yaml
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
+from mlflow.models.model import ModelInfo
 
 from scripts.cli import main
 
@@ -84,7 +85,8 @@ class Shop:
         client = MlflowClient(self.mlflow_uri)
         if not client.search_registered_models(f"name = '{self.model}'"):
             client.create_registered_model(self.model)
-        version = client.create_model_version(self.model, source=_logged(self.mlflow_uri, model, tuple(artifacts.items()))).version
+        logged = _logged(self.mlflow_uri, model, tuple(artifacts.items()))
+        version = client.create_model_version(self.model, source=logged.model_uri, model_id=logged.model_id).version
         client.transition_model_version_stage(self.model, version, "Staging", archive_existing_versions=True)
         return int(version)
 
@@ -117,13 +119,12 @@ class Shop:
 
 
 @cache
-def _logged(tracking_uri: str, model: str, artifacts: tuple[tuple[str, str], ...]) -> str:
-    """The URI of a test model, logged once per server: a version of it is then made in no time."""
+def _logged(tracking_uri: str, model: str, artifacts: tuple[tuple[str, str], ...]) -> ModelInfo:
+    """A test model, logged once per server: a version of it is then made in no time."""
     with mlflow.start_run():
-        logged = mlflow.pyfunc.log_model(
+        return mlflow.pyfunc.log_model(
             name=model, python_model=str(MODELS / f"{model}.py"), artifacts=dict(artifacts) or None, pip_requirements=["mlflow", "numpy"]
         )
-    return logged.model_uri
 
 
 def refusal(result: Result, exit_code: int) -> str:

@@ -133,6 +133,7 @@ def test_a_collection_that_has_the_aliass_name(shop):
 def test_two_services_that_come_out_as_one_name(lite_shop):
     """`test-shop` and `test.shop` would share an alias."""
     lite_shop.promote("words")
+    lite_shop.stage("words")
     lite_shop.configure(service="test.shop")
     assert "serves 'test-shop', not 'test.shop'" in refusal(lite_shop.run("build"), 4)
 
@@ -273,9 +274,9 @@ def test_cleanup_never_touches_what_is_not_the_kits(shop):
 # services
 
 
-def test_a_released_collection(milvus_server, tmp_path, mlflow_server):
+def test_a_released_collection(empty_milvus_server, tmp_path, mlflow_server):
     """Searching, validating and promoting say so; `finish` mends it. (milvus-lite loads everything when it is opened.)"""
-    shop = Shop(tmp_path / "shop", milvus_server.uri, milvus_server.token, mlflow_server.uri)
+    shop = Shop(tmp_path / "shop", empty_milvus_server.uri, empty_milvus_server.token, mlflow_server.uri)
     first, second = shop.promote("initials"), shop.build("words")
     with MilvusStore(shop.milvus_uri, shop.milvus_token) as store:
         for name in (first, second):
@@ -294,9 +295,9 @@ def test_a_released_collection(milvus_server, tmp_path, mlflow_server):
     assert shop.production() == first
 
 
-def test_a_rollback_loads_a_released_target(milvus_server, tmp_path, mlflow_server):
+def test_a_rollback_loads_a_released_target(empty_milvus_server, tmp_path, mlflow_server):
     """At three in the morning nobody should have to."""
-    shop = Shop(tmp_path / "shop", milvus_server.uri, milvus_server.token, mlflow_server.uri)
+    shop = Shop(tmp_path / "shop", empty_milvus_server.uri, empty_milvus_server.token, mlflow_server.uri)
     first, _ = shop.promote("initials"), shop.promote("words")
     with MilvusStore(shop.milvus_uri, shop.milvus_token) as store:
         store._milvus.call("release_collection", first)

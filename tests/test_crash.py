@@ -27,7 +27,7 @@ def shop(tmp_path, milvus, mlflow_server) -> Shop:
 
 def embed(shop: Shop, pair: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "scripts", "embed", "--pair", pair, "--config", str(shop.folder / "promotion.yaml")]
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | shop.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | shop.environment, start_new_session=True)
 
 
 def test_a_killed_embed_is_simply_run_again(shop):

@@ -131,6 +131,8 @@ def test_string_keys_and_csv_go_the_same_way(shop):
     rows = ["sku,name,description,price_cents"] + [f'"00{i}\'\\",item {i},a thing,{i}' for i in range(20)]
     (shop.folder / "products.csv").write_text("\n".join(rows) + "\n")
     shop.configure(source={"uri": "*.csv", "key": "sku", "text": "{name}. {description}", "columns": ["price_cents"]})
-    shop.write_suite(judgments=[("q1", "001'\\", 2)])
+    shop.write_suite(gates=[{"measure": "nDCG@10", "at_least": 0}], judgments=[("q1", "001'\\", 2)])
     pair = shop.build("words")
-    assert shop.do("validate", "--pair", pair)["verdict"] in ("pass",)
+    assert shop.do("validate", "--pair", pair)["why"] == "nDCG@10 >= 0 (0.0000 against a floor of 0)"
+    shop.do("promote", "--pair", pair)
+    assert shop.do("search", "item 7", "--where", "price_cents == 7")["hits"][0]["key"] == "007'\\"

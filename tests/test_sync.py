@@ -62,6 +62,7 @@ class Bench:
         return sorted(key for page in pages for key in page.keys)
 
     def lengths(self, keys):
+        self.content()  # makes an unfinished collection readable
         return self.collection.vectors(keys)[:, 0].tolist()
 
 

@@ -12,6 +12,7 @@ from scripts.config import Settings
 from scripts.encoding import stamped_encoder
 from scripts.errors import Refused
 from scripts.jobs.create import refuse_other_ingredients
+from scripts.layout import Column, FieldType
 from scripts.pair import Content, Pair, Stamp, State
 from scripts.ports import Registry, Source, VectorStore
 from scripts.sync import SyncReport, sync
@@ -57,7 +58,7 @@ def embed(
     entry = catalogue.read(store, settings).find(pair)
     if entry.state is not State.BUILDING:
         raise Refused(f"{pair} is {entry.state}, not building: its content is what was validated and stays so.", hint="Run `build` for a new pair.")
-    refuse_other_ingredients(pair, entry.stamp, _as_configured(entry.stamp, source, settings))
+    refuse_other_ingredients(pair, entry.stamp, _as_configured(entry.stamp, settings))
     encoder = stamped_encoder(registry, entry.stamp, settings.model_cache)
     report = sync(source, settings.source, encoder, store.open(pair), advance=advance)
     content = report.content(now=now())
@@ -65,9 +66,15 @@ def embed(
     return Embedded(entry.pair, report, content)
 
 
-def _as_configured(stamp: Stamp, source: Source, settings: Settings) -> Stamp:
-    """The stamp that the present configuration would give this pair. The index was settled when the collection was created."""
-    layout = stamp.layout.model_copy(update={"key": source.key, "columns": source.columns})
+def _as_configured(stamp: Stamp, settings: Settings) -> Stamp:
+    """The stamp that the present configuration would give this pair. Index and field types were settled when the collection was created."""
+    settled = {column.name: column.type for column in (stamp.layout.key, *stamp.layout.columns)} | settings.source.types
+
+    def column(name: str) -> Column:
+        return Column(name=name, type=settled.get(name, FieldType.STRING))
+
+    columns = tuple(map(column, settings.source.columns))
+    layout = stamp.layout.model_copy(update={"key": column(settings.source.key), "columns": columns})
     return stamp.changed(
         service=settings.service,
         embedding=settings.embedding,

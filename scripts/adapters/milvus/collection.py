@@ -11,7 +11,7 @@ import numpy as np
 from scripts.adapters.milvus.connection import Connection
 from scripts.adapters.milvus.schema import batches, index_params, key_in, literal
 from scripts.errors import Inconclusive
-from scripts.layout import COLUMNS_HASH, TEXT_HASH, VECTOR, Layout
+from scripts.layout import COLUMNS_HASH, TEXT_HASH, VECTOR, IndexType, Layout
 from scripts.ports import Hit, Page, Readiness
 from scripts.records import Rows
 
@@ -26,7 +26,8 @@ SMALLEST_INDEXED_SEGMENT = 1_024
 INDEX_STALL_SECONDS = 1_800.0
 POLL_SECONDS = 0.5
 
-_FIRST_INT64 = -(2**63)
+# No row has the smallest int64 as its key, see `records`.
+_BEFORE_ALL_INT64 = -(2**63) + 1
 
 
 class MilvusCollection:
@@ -34,8 +35,8 @@ class MilvusCollection:
 
     def __init__(self, connection: Connection, name: str, layout: Layout) -> None:
         self.name = name
+        self.layout = layout
         self._milvus = connection
-        self._layout = layout
 
     def contents(self) -> Iterator[Page]:
         """Makes the collection readable if it is not (an unfinished build is neither flushed, indexed nor loaded)."""
@@ -45,7 +46,9 @@ class MilvusCollection:
                 return
             self.build_index()
             self.load()
-        key = self._layout.key.name
+        # Pages are read without waiting for the latest writes, whatever consistency is asked for (2.3.5). A strong read before them waits.
+        self.count()
+        key = self.layout.key.name
         size = EMBEDDED_PAGE_ROWS if self._milvus.embedded else PAGE_ROWS
         after: int | str | None = None
         while True:
@@ -55,7 +58,6 @@ class MilvusCollection:
                 filter=self._beyond(after),
                 output_fields=[key, TEXT_HASH, COLUMNS_HASH],
                 limit=size,
-                consistency_level="Strong",
                 # What pymilvus' own iterator sends to get rows in order of keys. That iterator itself skips the largest int64
                 # and breaks on keys with quotes or backslashes (3.0.2).
                 iterator="True",
@@ -71,26 +73,27 @@ class MilvusCollection:
             after = rows[-1][key]
 
     def vectors(self, keys: Sequence[int] | Sequence[str]) -> np.ndarray:
-        found = {row[self._layout.key.name]: row[VECTOR] for row in self._by_key(keys, [VECTOR])}
+        found = {row[self.layout.key.name]: row[VECTOR] for row in self._by_key(keys, [VECTOR])}
         return np.asarray([found[key] for key in keys], dtype=np.float32)
 
     def existing(self, keys: Sequence[int] | Sequence[str]) -> set[int] | set[str]:
-        return {row[self._layout.key.name] for row in self._by_key(keys, [])}
+        return {row[self.layout.key.name] for row in self._by_key(keys, [])}
 
     def write(self, rows: Rows, vectors: np.ndarray) -> None:
-        for batch in batches(self._layout, rows, vectors):
+        for batch in batches(self.layout, rows, vectors):
             self._milvus.call("upsert", self.name, batch)
 
     def delete(self, keys: Sequence[int] | Sequence[str]) -> None:
         for some in _chunks(keys, KEYS_PER_QUERY):
-            self._milvus.call("delete", self.name, filter=key_in(self._layout.key, some))
+            self._milvus.call("delete", self.name, filter=key_in(self.layout.key, some))
 
     def flush(self) -> None:
         self._milvus.call("flush", self.name, timeout=None)
 
     def build_index(self) -> None:
         """Waits while the index grows. Raises Inconclusive when it stalls."""
-        self._milvus.call("create_index", self.name, index_params(self._layout), sync=False)
+        if VECTOR not in self._milvus.call("list_indexes", self.name):  # milvus-lite refuses to create it again
+            self._milvus.call("create_index", self.name, index_params(self.layout), sync=False)
         grown, since = -1, time.monotonic()
         while True:
             index = self._milvus.call("describe_index", self.name, VECTOR)
@@ -100,7 +103,7 @@ class MilvusCollection:
                 grown, since = index["indexed_rows"], time.monotonic()
             elif time.monotonic() - since > INDEX_STALL_SECONDS:
                 raise Inconclusive(
-                    f"The {self._layout.index.type} index of {self.name} stands at {grown:,} of {index['total_rows']:,} rows for {INDEX_STALL_SECONDS / 60:.0f} minutes.",
+                    f"The {self.layout.index.type} index of {self.name} stands at {grown:,} of {index['total_rows']:,} rows for {INDEX_STALL_SECONDS / 60:.0f} minutes.",
                     hint="Does this server support the index type, and are its index nodes up?",
                 )
             time.sleep(POLL_SECONDS)
@@ -122,11 +125,11 @@ class MilvusCollection:
             indexed=int(index.get("indexed_rows", 0)),
             pending=int(index.get("pending_index_rows", 0)),
             loaded=loaded,
-            unindexed_segments=0 if self._milvus.embedded or not loaded else self._unindexed_segments(),
+            unindexed_segments=self._unindexed_segments() if loaded else 0,
         )
 
     def search(self, vectors: np.ndarray, limit: int, *, where: str = "", fields: Sequence[str] = ()) -> list[list[Hit]]:
-        index = self._layout.index
+        index = self.layout.index
         answers: list[list[Hit]] = []
         for some in _chunks(list(vectors), QUERIES_PER_SEARCH):
             found = self._milvus.call(
@@ -144,18 +147,20 @@ class MilvusCollection:
         return answers
 
     def _by_key(self, keys: Sequence[int] | Sequence[str], fields: list[str]) -> Iterator[dict[str, Any]]:
-        key = self._layout.key
+        key = self.layout.key
         for some in _chunks(keys, KEYS_PER_QUERY):
             yield from self._milvus.call("query", self.name, filter=key_in(key, some), output_fields=[key.name, *fields], consistency_level="Strong")
 
     def _beyond(self, after: int | str | None) -> str:
-        key = self._layout.key.name
+        key = self.layout.key.name
         if after is not None:
             return f"{key} > {literal(after)}"
-        return f'{key} != ""' if self._layout.key.type == "string" else f"{key} >= {_FIRST_INT64}"
+        return f'{key} != ""' if self.layout.key.type == "string" else f"{key} >= {_BEFORE_ALL_INT64}"
 
     def _unindexed_segments(self) -> int:
-        """`Loaded` does not mean that queries use the index: each loaded segment says so itself. Small ones never have one."""
+        """`Loaded` does not mean that queries use the index: each loaded segment says so itself. Small ones and FLAT never have one."""
+        if self._milvus.embedded or self.layout.index.type is IndexType.FLAT:
+            return 0
         segments = self._milvus.call("list_loaded_segments", self.name)
         return sum(1 for s in segments if not s.index_name and s.num_rows >= SMALLEST_INDEXED_SEGMENT)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
 from scripts.errors import Refused, Unreachable, UsageError
+
+# grpc's own log would tell every lost ping on standard error ("Got goaway … too_many_pings"). It reads this when first used.
+os.putenv("GRPC_VERBOSITY", "ERROR")
 
 # pymilvus repeats a call that lost its connection, with growing pauses, until this limit. Every write of the kit is safe to repeat:
 # rows are upserted by key, aliases and properties are set to a value.
@@ -59,6 +63,11 @@ class Connection:
 
     def close(self) -> None:
         self._client.close()
+        if self.embedded:
+            # The client leaves milvus-lite's server running in this process, and with it the file locked for all others (3.2.2).
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(self.uri)
 
     @contextmanager
     def translated(self, doing: str) -> Iterator[None]:

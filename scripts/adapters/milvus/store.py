@@ -50,13 +50,14 @@ class MilvusStore:
         return dict(described["properties"]) if described else None
 
     def create(self, collection: str, layout: Layout, properties: dict[str, str]) -> None:
-        """Nothing is left behind when the index parameters are refused: that is tried now, not after hours of embedding."""
+        """Nothing is left behind when the index parameters are refused: a server is asked now, not after hours of embedding."""
         self._milvus.call(
             "create_collection", collection, schema=schema(layout), properties=properties, consistency_level=layout.consistency.value
         )
+        if self._milvus.embedded:  # looks at index parameters only when there are rows (3.2.2)
+            return
         try:
             self._milvus.call("create_index", collection, index_params(layout))
-            self._milvus.call("release_collection", collection)  # milvus-lite creates collections loaded, and keeps a loaded one's index
             self._milvus.call("drop_index", collection, VECTOR)
         except KitError as error:
             self._milvus.call("drop_collection", collection)
