@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def load_model(folder: Path) -> Model:
     try:
         flavors = Description.load(str(folder)).flavors
         if "sentence_transformers" in flavors:
+            _hide_progress_bars()
             return SentenceTransformerModel(mlflow.sentence_transformers.load_model(str(folder)))
         if "python_function" in flavors:
             return PyfuncModel(mlflow.pyfunc.load_model(str(folder)))
@@ -59,6 +60,14 @@ def load_model(folder: Path) -> Model:
     except Exception as error:  # a model's own code may raise anything
         raise UsageError(f"The model in {folder} fails to load: {_line(error)}.", hint="Does `mlflow.pyfunc.load_model` load it?") from None
     raise UsageError(f"The model has the flavors {', '.join(flavors)}; none takes texts.", hint="Log it as sentence_transformers or as a pyfunc.")
+
+
+def _hide_progress_bars() -> None:
+    """transformers draws one for every load ("Loading weights"), terminal or not (5.23)."""
+    with suppress(ImportError):  # then the load itself says what is missing
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()
 
 
 @contextmanager

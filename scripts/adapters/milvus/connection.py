@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import grpc
 from pymilvus import MilvusClient
+from pymilvus.client.types import Status
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
 from scripts.errors import Refused, Unreachable, UsageError
@@ -21,9 +23,10 @@ from scripts.errors import Refused, Unreachable, UsageError
 # grpc's own log would tell every lost ping on standard error ("Got goaway … too_many_pings"). It reads this when first used.
 os.putenv("GRPC_VERBOSITY", "ERROR")
 
-# pymilvus repeats a call that lost its connection, with growing pauses, until this limit. Every write of the kit is safe to repeat:
-# rows are upserted by key, aliases and properties are set to a value.
+# How long a call that lost its connection is repeated. Every write of the kit is safe to repeat: rows are upserted by key, aliases and
+# properties are set to a value. (pymilvus repeats some calls by itself, and some, like has_collection, not: 3.0.2.)
 RETRY_SECONDS = 60.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 3.0
 CONNECT_SECONDS = 10.0
 
 NOT_LOADED = 101
@@ -50,12 +53,22 @@ class Connection:
             raise self._no_connection(error) from None
 
     def call(self, method: str, *args: Any, timeout: float | None = RETRY_SECONDS, **kwargs: Any) -> Any:
-        """Calls MilvusClient's `method`, retrying lost connections. `timeout` None is for waits that have no natural limit.
+        """Calls MilvusClient's `method`, repeated with growing pauses where the connection is lost.
 
-        Raises Unreachable when the server does not answer or denies access, Refused and UsageError for what it says no to.
+        `timeout` None is for waits that have no natural limit. Raises Unreachable when the server does not answer in time or denies
+        access, Refused and UsageError for what it says no to.
         """
+        deadline = time.monotonic() + RETRY_SECONDS
+        pause = FIRST_PAUSE_SECONDS
         with self.translated(method.replace("_", " ")):
-            return getattr(self._client, method)(*args, timeout=timeout, **kwargs)
+            while True:
+                try:
+                    return getattr(self._client, method)(*args, timeout=timeout, **kwargs)
+                except (grpc.RpcError, MilvusException) as error:
+                    if not _is_lost(error) or time.monotonic() > deadline:
+                        raise
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     @property
     def client(self) -> MilvusClient:
@@ -108,6 +121,12 @@ class Connection:
                 hint="Stop that process, or share it: `milvus-lite server --data-dir DIR --port P` and MILVUS_URI=http://127.0.0.1:P.",
             )
         return UsageError(f"MILVUS_URI {self.uri!r} is neither an address such as http://host:19530 nor a file ending in .db.")
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether a call found no server; pymilvus also connects anew by itself, and says that this failed."""
+    code = error.code() if isinstance(error, grpc.RpcError) else error.code
+    return code in (grpc.StatusCode.UNAVAILABLE, Status.CONNECT_FAILED) or "StatusCode.UNAVAILABLE" in str(error)
 
 
 def _shortened(why: str) -> str:
