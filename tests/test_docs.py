@@ -1,0 +1,56 @@
+"""The README names what there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from scripts import config, errors
+from scripts.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", list(main.commands))
+def test_every_command_is_documented_with_help_and_example(command):
+    """Its heading in the README, its help, and an example that names it."""
+    assert f"\n### {command}\n" in README
+    assert f"python -m scripts {command}" in README
+    help_text = CliRunner().invoke(main, [command, "--help"]).output
+    assert main.commands[command].help
+    assert re.search(rf"Example:\s+python -m scripts {command}", help_text)
+
+
+def test_no_heading_of_a_command_that_does_not_exist():
+    """The README promises nothing more."""
+    section = README.split("\n## Commands\n")[1].split("\n## ")[0]
+    assert re.findall(r"^### (.+)$", section, re.MULTILINE) == list(main.commands)
+
+
+def test_exit_codes_are_those_of_the_errors():
+    """Each class of failure has its row, and there is no row more."""
+    documented = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.MULTILINE)}
+    assert documented == {0} | {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)}
+
+
+def test_the_configuration_reference_is_valid_and_complete(tmp_path):
+    """The README's promotion.yaml loads, and shows every setting that there is."""
+    (block,) = re.findall(r"```yaml\n(service:.*?)```", README, re.DOTALL)
+    path = tmp_path / "promotion.yaml"
+    path.write_text(block)
+    config.load(path, environ={})
+    shown = yaml.safe_load(block)
+    own = {"root", "environment"}
+    assert set(shown) == set(config.Settings.model_fields) - own
+    for section in ("model", "source", "index", "retention"):
+        assert set(shown[section]) == set(config.Settings.model_fields[section].annotation.model_fields), section
+
+
+def test_the_links_lead_somewhere():
+    """In the README and in docs."""
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
