@@ -135,12 +135,12 @@ def create(config: Path, as_json: bool, model_version: int | None, build_id: str
 @_pair
 def embed(config: Path, as_json: bool, pair: str) -> None:
     """Make the pair's collection equal to the source. Safe to run again after a crash."""
-    from scripts.jobs.create import read_pair
+    from scripts.jobs import pair_file
     from scripts.jobs.embed import embed as job
     from scripts.progress import progress
     from scripts.wiring import now
 
-    name = read_pair(pair)
+    name = pair_file.read(pair)
     with _open(config) as kit, progress("embed", kit.source.rows_estimate()) as advance:
         result = job(kit.store, kit.registry, kit.source, kit.settings, name, now=now, advance=advance)
     _show(result, as_json)
@@ -150,10 +150,10 @@ def embed(config: Path, as_json: bool, pair: str) -> None:
 @_pair
 def finish(config: Path, as_json: bool, pair: str) -> None:
     """Flush, index and load the pair, and prove that it is ready."""
-    from scripts.jobs.create import read_pair
+    from scripts.jobs import pair_file
     from scripts.jobs.finish import finish as job
 
-    name = read_pair(pair)
+    name = pair_file.read(pair)
     with _open(config) as kit:
         result = job(kit.store, kit.settings, name)
     _show(result, as_json)
@@ -164,11 +164,11 @@ def finish(config: Path, as_json: bool, pair: str) -> None:
 @_out
 def validate(config: Path, as_json: bool, pair: str, out: Path | None) -> None:
     """Run the golden queries against the pair and against production, and give a verdict."""
-    from scripts.jobs.create import read_pair
+    from scripts.jobs import pair_file
     from scripts.jobs.validate import validate as job
     from scripts.wiring import now
 
-    name = read_pair(pair)
+    name = pair_file.read(pair)
     with _open(config) as kit:
         result = job(kit.store, kit.registry, kit.settings, name, now=now)
     if out:
@@ -182,11 +182,11 @@ def validate(config: Path, as_json: bool, pair: str, out: Path | None) -> None:
 @_dry_run
 def promote(config: Path, as_json: bool, pair: str, evidence: str | None, dry_run: bool) -> None:
     """Point production at a validated pair, then move its model version in MLflow."""
-    from scripts.jobs.create import read_pair
+    from scripts.jobs import pair_file
     from scripts.jobs.promote import promote as job
     from scripts.wiring import now
 
-    name = read_pair(pair)
+    name = pair_file.read(pair)
     with _open(config) as kit:
         result = job(kit.store, lambda: kit.registry, kit.settings, name, approved=evidence, dry_run=dry_run, now=now)
     _show(result, as_json)
@@ -198,11 +198,11 @@ def promote(config: Path, as_json: bool, pair: str, evidence: str | None, dry_ru
 @_dry_run
 def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: bool) -> None:
     """Point production back at the previous pair. Needs no source, no model and no MLflow."""
-    from scripts.jobs.create import read_pair
+    from scripts.jobs import pair_file
     from scripts.jobs.rollback import rollback as job
     from scripts.wiring import now
 
-    name = read_pair(to) if to else None
+    name = pair_file.read(to) if to else None
     with _open(config) as kit:
         result = job(kit.store, lambda: kit.registry, kit.settings, to=name, reason=reason, dry_run=dry_run, now=now)
     _show(result, as_json)

@@ -108,10 +108,14 @@ def load(folder: Path) -> Suite:
     for gate in gates:
         if gate.measure not in measures:
             raise UsageError(f"{path}: a gate asks for {gate.measure}, which is not among the measures.", hint=_nearest(gate.measure, measures))
+    queries, qrels = _read_queries(folder / described.queries), _read_judgments(folder / described.judgments)
+    # Ids joined wrongly would leave a few lucky queries, whose measures look better than the truth.
+    if unknown := next((query for query in qrels if query not in queries), None):
+        raise UsageError(f"{folder / described.judgments}: query {unknown!r} is not in {described.queries}.")
     return Suite(
         name=folder.resolve().name,
-        queries=_read_queries(folder / described.queries),
-        qrels=_read_judgments(folder / described.judgments),
+        queries=queries,
+        qrels=qrels,
         measures=measures,
         gates=gates,
         allow_missing_documents=described.allow_missing_documents,

@@ -93,6 +93,7 @@ def test_a_suite_is_read_from_its_folder(tmp_path):
         ({"judgments": "query_id,product_id,grade\nq1,1,good\n"}, "line 2: the grade 'good'"),
         ({"judgments": "query_id,product_id,grade\nq1,1\n"}, "line 2"),
         ({"judgments": "query_id,grade\nq1,1\n"}, "three columns"),
+        ({"judgments": "query_id,product_id,grade\nq1,1,1\nq01,1,1\n"}, "query 'q01' is not in queries.csv"),
     ],
 )
 def test_a_faulty_suite_is_told_with_file_and_place(tmp_path, files, told):

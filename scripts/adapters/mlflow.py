@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import socket
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from mlflow.environment_variables import (
 from mlflow.exceptions import MlflowException
 
 from scripts import digests
+from scripts.addresses import shown
 from scripts.adapters.embedders import load_model
 from scripts.errors import Unreachable, UsageError
 from scripts.ports import Model, ModelVersion
@@ -75,10 +77,14 @@ class MlflowRegistry:
                 self._client.transition_model_version_stage(version.name, str(version.version), selector, archive_existing_versions=True)
 
     def download(self, version: ModelVersion, folder: Path) -> str:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        with self._translated(f"the files of model {version.name} version {version.version}"):
-            mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(folder), tracking_uri=self._uri)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Fetched aside and then renamed, so that neither a crash nor another job on this machine meets half a model.
+        with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
+            model = Path(aside) / "model"
+            with self._translated(f"the files of model {version.name} version {version.version}"):
+                mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(model), tracking_uri=self._uri)
+            shutil.rmtree(folder, ignore_errors=True)
+            model.rename(folder)
         return self.digest(folder)
 
     def digest(self, folder: Path) -> str:
@@ -114,25 +120,20 @@ class MlflowRegistry:
             port = address.port or (443 if address.scheme == "https" else 80)
             socket.create_connection((address.hostname or "", port), timeout=CONNECT_SECONDS).close()
         except (OSError, ValueError):
-            raise Unreachable(f"Nothing answers at MLFLOW_TRACKING_URI {_without_password(uri)}.", hint="Is the address right and the server up?") from None
+            raise Unreachable(f"Nothing answers at MLFLOW_TRACKING_URI {shown(uri)}.", hint="Is the address right and the server up?") from None
 
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
         except MlflowException as error:
-            code, line = str(error.error_code), " ".join(str(error.message).split())[:300]
+            code, line = str(error.error_code), shown(" ".join(str(error.message).split()))[:300]
             if code in _ABSENT:
                 raise UsageError(f"MLflow does not know {what}: {line}.", hint="Check model.name in the configuration.") from None
             if any(word in code or f"error code {word}" in line for word in _DENIED):
                 raise Unreachable(
                     f"MLflow does not let us in ({what}).", hint="Check MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD."
                 ) from None
-            raise Unreachable(f"MLflow at {_without_password(self._uri)} did not answer for {what}: {line}.") from None
+            raise Unreachable(f"MLflow at {shown(self._uri)} did not answer for {what}: {line}.") from None
         except OSError as error:
             raise Unreachable(f"{what} cannot be fetched: {error}.") from None
-
-
-def _without_password(uri: str) -> str:
-    address = urlsplit(uri)
-    return uri.replace(f":{address.password}@", ":***@") if address.password else uri

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -59,8 +60,9 @@ def walk(folder: Path) -> None:
         demo.bad_model_is_refused()
         demo.clean_up()
     _heading("Try it by hand")
+    python = os.path.relpath(sys.executable)
     for words in ("status", f"search '{QUERY}' --where 'price_cents < 50000'", f"promote --pair {better} --dry-run"):
-        click.echo(f"  python -m scripts {words} --config {folder / 'promotion.yaml'}")
+        click.echo(f"  {python} -m scripts {words} --config {folder / 'promotion.yaml'}")
 
 
 def _prepare(folder: Path) -> config.Settings:

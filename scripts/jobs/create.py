@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.config import Settings
 from scripts.encoding import Encoder, fetch
-from scripts.errors import Refused, UsageError
+from scripts.errors import Refused
+from scripts.jobs import pair_file
 from scripts.layout import Layout
-from scripts.pair import Build, ModelIdentity, Pair, Stamp, require_pair
+from scripts.pair import Build, ModelIdentity, Pair, Stamp
 from scripts.ports import ModelVersion, Registry, Source, VectorStore
 
 
@@ -42,8 +42,7 @@ class Created:
 
     def write(self, path: Path) -> None:
         """The pair file that later jobs take."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.facts(), indent=2) + "\n", encoding="utf-8")
+        pair_file.write(path, self.facts())
 
 
 def create(
@@ -112,14 +111,3 @@ def refuse_other_ingredients(collection: str, found: Stamp, expected: Stamp) -> 
     ]
     if differing:
         raise Refused(f"{collection} was made with another {', another '.join(differing)}.", hint="Start a new build (another --build-id).")
-
-
-def read_pair(pair: str) -> str:
-    """The name of a pair, given as such or as the pair file that `create --out` wrote. Raises UsageError."""
-    path = Path(pair)
-    if path.suffix != ".json":
-        return require_pair(pair).collection
-    try:
-        return require_pair(str(json.loads(path.read_text(encoding="utf-8"))["pair"])).collection
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is not a pair file: {type(error).__name__} {error}.", hint="`create --out pair.json` writes one.") from None

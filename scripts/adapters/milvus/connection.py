@@ -18,6 +18,7 @@ from pymilvus import MilvusClient
 from pymilvus.client.types import Status
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
+from scripts.addresses import shown
 from scripts.errors import Refused, Unreachable, UsageError
 
 # grpc's own log would tell every lost ping on standard error ("Got goaway … too_many_pings"). It reads this when first used.
@@ -98,9 +99,9 @@ class Connection:
     def _failure(self, doing: str, why: str) -> Exception:
         why = _shortened(why)
         if any(word in why for word in _DENIED):
-            return Unreachable(f"Milvus at {self.uri} does not permit this user to {doing}.", hint="Check MILVUS_TOKEN and its role's grants.")
+            return Unreachable(f"Milvus at {shown(self.uri)} does not permit this user to {doing}.", hint="Check MILVUS_TOKEN and its role's grants.")
         if any(word in why for word in _LOST):
-            return Unreachable(f"Milvus at {self.uri} stopped answering ({doing}).", hint="Run the same command again when it is back; nothing is lost.")
+            return Unreachable(f"Milvus at {shown(self.uri)} stopped answering ({doing}).", hint="Run the same command again when it is back; nothing is lost.")
         if any(word in why for word in _BAD_EXPRESSION):
             return UsageError(f"Milvus does not understand the filter: {why}.")
         return Refused(f"Milvus refused to {doing}: {why}.")
@@ -111,16 +112,16 @@ class Connection:
         try:
             socket.create_connection((address.hostname or "", address.port or 19530), timeout=CONNECT_SECONDS).close()
         except (OSError, ValueError):
-            return Unreachable(f"Nothing answers at MILVUS_URI {self.uri}.", hint="Is the address right and the server up?")
-        return Unreachable(f"The server at MILVUS_URI {self.uri} does not let us in.", hint="Check MILVUS_TOKEN (user:password), or TLS in the address.")
+            return Unreachable(f"Nothing answers at MILVUS_URI {shown(self.uri)}.", hint="Is the address right and the server up?")
+        return Unreachable(f"The server at MILVUS_URI {shown(self.uri)} does not let us in.", hint="Check MILVUS_TOKEN (user:password), or TLS in the address.")
 
     def _unusable(self, error: ConnectionConfigException) -> Exception:
         if "Open local milvus failed" in str(error.message):
             return Unreachable(
-                f"The milvus-lite file {self.uri} cannot be opened; another process may hold it.",
+                f"The milvus-lite file {shown(self.uri)} cannot be opened; another process may hold it.",
                 hint="Stop that process, or share it: `milvus-lite server --data-dir DIR --port P` and MILVUS_URI=http://127.0.0.1:P.",
             )
-        return UsageError(f"MILVUS_URI {self.uri!r} is neither an address such as http://host:19530 nor a file ending in .db.")
+        return UsageError(f"MILVUS_URI {shown(self.uri)!r} is neither an address such as http://host:19530 nor a file ending in .db.")
 
 
 def _is_lost(error: Exception) -> bool:
