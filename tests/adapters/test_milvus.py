@@ -10,7 +10,7 @@ import pytest
 from scripts import digests
 from scripts.adapters.milvus import MilvusStore
 from scripts.errors import ProductionMoved, Refused, Unreachable, UsageError
-from scripts.layout import Column, FieldType, Index, IndexType, Layout
+from scripts.layout import Column, Consistency, FieldType, Index, IndexType, Layout
 from scripts.records import Rows
 from tests.test_pair import stamp
 
@@ -235,6 +235,14 @@ def test_an_alias_is_created_moved_and_read(store):
         assert store.target("shop_prod") == target
         assert store.aliases() == {"shop_prod": target}
     assert store.target(NAME) is None
+
+
+def test_the_consistency_level_is_the_configured_one(empty_milvus_server):
+    """It is part of the collection. (milvus-lite has one level only.)"""
+    with MilvusStore(empty_milvus_server.uri, empty_milvus_server.token) as store:
+        for name, level in ((NAME, Consistency.STRONG), (OTHER, Consistency.EVENTUALLY)):
+            made(store, name, layout().model_copy(update={"consistency": level}))
+            assert store._milvus.call("describe_collection", name)["consistency_level_name"] == level
 
 
 def test_only_one_first_promotion_wins(store, monkeypatch):

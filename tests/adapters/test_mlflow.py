@@ -1,0 +1,87 @@
+"""The contract of ports.Registry on a real MLflow server, and models as they are loaded from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scripts.adapters.mlflow import MlflowRegistry
+from scripts.encoding import Encoder
+from scripts.errors import Unreachable, UsageError
+from scripts.pair import Embedding
+from scripts.ports import ModelVersion
+from tests.shop import Shop
+
+
+@pytest.fixture
+def shop(tmp_path, mlflow_server) -> Shop:
+    return Shop(tmp_path / "shop", "unused.db", "", mlflow_server.uri)
+
+
+@pytest.fixture
+def registry(mlflow_server) -> MlflowRegistry:
+    return MlflowRegistry(mlflow_server.uri)
+
+
+def test_the_candidate_is_the_version_in_its_stage(shop, registry):
+    """And none is a fault that names what there is."""
+    shop.stage("words")
+    second = shop.stage("initials")
+    assert registry.candidate(shop.model, "Staging") == ModelVersion(shop.model, second)
+    assert registry.at(shop.model, "Production") is None
+    with pytest.raises(UsageError, match=r"has no version at Production in MLflow.*1 \(Archived\), 2 \(Staging\)"):
+        registry.candidate(shop.model, "Production")
+
+
+def test_moving_to_a_stage_archives_who_was_there(shop, registry):
+    """So that one version is in production; again changes nothing."""
+    first, second = shop.stage("words"), shop.stage("initials")
+    for version in (first, second, second):
+        registry.move(ModelVersion(shop.model, version), "Production")
+        assert registry.at(shop.model, "Production") == version
+    assert shop.stage_of(first) == "Archived"
+
+
+def test_moving_an_alias(shop, registry):
+    """`@name` means an alias, there and back."""
+    versions = [shop.stage("words"), shop.stage("initials")]
+    assert registry.at(shop.model, "@production") is None
+    for version in (*versions, *versions[:1]):
+        registry.move(ModelVersion(shop.model, version), "@production")
+        assert registry.at(shop.model, "@production") == version
+
+
+def test_a_models_digest_is_of_its_own_files(shop, registry, tmp_path):
+    """The same version has the same digest wherever it is fetched to, another model another."""
+    first, second = shop.stage("words"), shop.stage("initials")
+    digests = [
+        registry.download(ModelVersion(shop.model, version), tmp_path / folder) for version, folder in ((first, "a"), (first, "b"), (first, "b"), (second, "c"))
+    ]
+    assert digests[0] == digests[1] == digests[2] != digests[3]
+    assert registry.digest(tmp_path / "b") == digests[0]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "shop") == ["a", "b", "c"]
+
+
+def test_a_pyfunc_has_its_prompt_put_before_each_text(shop, registry, tmp_path):
+    """Queries and documents come out differently where the prompts differ."""
+    folder = tmp_path / "model"
+    registry.download(ModelVersion(shop.model, shop.stage("words")), folder)
+    prompted = Encoder(registry.load(folder), Embedding(template="{x}", query_prompt="query "))
+    plain = Encoder(registry.load(folder), Embedding(template="{x}"))
+    assert np.array_equal(prompted.queries(["sofa"]), plain.queries(["query sofa"]))
+    assert np.array_equal(prompted.documents(["sofa"], ["?"]), plain.queries(["sofa"]))
+
+
+def test_a_model_that_was_never_there(registry):
+    """Model and version are named."""
+    with pytest.raises(UsageError, match="model no-such-model version 3"):
+        registry.version("no-such-model", 3)
+    with pytest.raises(UsageError, match="no-such-model"):
+        registry.candidate("no-such-model", "Staging")
+
+
+def test_a_dead_address_fails_at_once_and_hides_its_password():
+    """Not after minutes of retries."""
+    with pytest.raises(Unreachable, match="Nothing answers at MLFLOW_TRACKING_URI") as error:
+        MlflowRegistry("http://somebody:hidden-secret@127.0.0.1:9")
+    assert "hidden-secret" not in str(error.value)
