@@ -76,10 +76,9 @@ def _show(result: Result, as_json: bool) -> None:
 
 def _build_of(build_id: str | None, kit: Wiring) -> Any:
     from scripts.pair import Build
-    from scripts.wiring import now
 
     environment = kit.settings.environment
-    return Build(id=build_id or environment.build_id or secrets.token_hex(8), created_at=now(), url=environment.build_url)
+    return Build(id=build_id or environment.build_id or secrets.token_hex(8), created_at=kit.now(), url=environment.build_url)
 
 
 def _candidate_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +94,6 @@ def build(config: Path, as_json: bool, model_version: int | None, build_id: str 
     from scripts.jobs.build import build as job
     from scripts.jobs.create import Created
     from scripts.progress import progress
-    from scripts.wiring import now
 
     def created(first: Created) -> None:
         click.echo(first.lines()[0], err=True)
@@ -103,17 +101,7 @@ def build(config: Path, as_json: bool, model_version: int | None, build_id: str 
             first.write(out)
 
     with _open(config) as kit, progress("embed", kit.source.rows_estimate()) as advance:
-        result = job(
-            kit.store,
-            kit.registry,
-            kit.source,
-            kit.settings,
-            pinned=model_version,
-            build=_build_of(build_id, kit),
-            now=now,
-            advance=advance,
-            created=created,
-        )
+        result = job(kit, pinned=model_version, build=_build_of(build_id, kit), advance=advance, created=created)
     _show(result, as_json)
 
 
@@ -125,7 +113,7 @@ def create(config: Path, as_json: bool, model_version: int | None, build_id: str
     from scripts.jobs.create import create as job
 
     with _open(config) as kit:
-        result = job(kit.store, kit.registry, kit.source, kit.settings, pinned=model_version, build=_build_of(build_id, kit))
+        result = job(kit, pinned=model_version, build=_build_of(build_id, kit))
     if out:
         result.write(out)
     _show(result, as_json)
@@ -138,11 +126,10 @@ def embed(config: Path, as_json: bool, pair: str) -> None:
     from scripts.jobs import pair_file
     from scripts.jobs.embed import embed as job
     from scripts.progress import progress
-    from scripts.wiring import now
 
     name = pair_file.read(pair)
     with _open(config) as kit, progress("embed", kit.source.rows_estimate()) as advance:
-        result = job(kit.store, kit.registry, kit.source, kit.settings, name, now=now, advance=advance)
+        result = job(kit, name, advance=advance)
     _show(result, as_json)
 
 
@@ -155,7 +142,7 @@ def finish(config: Path, as_json: bool, pair: str) -> None:
 
     name = pair_file.read(pair)
     with _open(config) as kit:
-        result = job(kit.store, kit.settings, name)
+        result = job(kit, name)
     _show(result, as_json)
 
 
@@ -166,11 +153,10 @@ def validate(config: Path, as_json: bool, pair: str, out: Path | None) -> None:
     """Run the golden queries against the pair and against production, and give a verdict."""
     from scripts.jobs import pair_file
     from scripts.jobs.validate import validate as job
-    from scripts.wiring import now
 
     name = pair_file.read(pair)
     with _open(config) as kit:
-        result = job(kit.store, kit.registry, kit.settings, name, now=now)
+        result = job(kit, name)
     if out:
         result.write(out)
     _show(result, as_json)
@@ -184,11 +170,10 @@ def promote(config: Path, as_json: bool, pair: str, evidence: str | None, dry_ru
     """Point production at a validated pair, then move its model version in MLflow."""
     from scripts.jobs import pair_file
     from scripts.jobs.promote import promote as job
-    from scripts.wiring import now
 
     name = pair_file.read(pair)
     with _open(config) as kit:
-        result = job(kit.store, lambda: kit.registry, kit.settings, name, approved=evidence, dry_run=dry_run, now=now)
+        result = job(kit, name, approved=evidence, dry_run=dry_run)
     _show(result, as_json)
 
 
@@ -200,11 +185,10 @@ def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: 
     """Point production back at the previous pair. Needs no source, no model and no MLflow."""
     from scripts.jobs import pair_file
     from scripts.jobs.rollback import rollback as job
-    from scripts.wiring import now
 
     name = pair_file.read(to) if to else None
     with _open(config) as kit:
-        result = job(kit.store, lambda: kit.registry, kit.settings, to=name, reason=reason, dry_run=dry_run, now=now)
+        result = job(kit, to=name, reason=reason, dry_run=dry_run)
     _show(result, as_json)
 
 
@@ -213,10 +197,9 @@ def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: 
 def cleanup(config: Path, as_json: bool, dry_run: bool) -> None:
     """Drop pairs that retention does not keep."""
     from scripts.jobs.cleanup import cleanup as job
-    from scripts.wiring import now
 
     with _open(config) as kit:
-        result = job(kit.store, kit.settings, dry_run=dry_run, now=now)
+        result = job(kit, dry_run=dry_run)
     _show(result, as_json)
 
 
@@ -224,10 +207,9 @@ def cleanup(config: Path, as_json: bool, dry_run: bool) -> None:
 def status(config: Path, as_json: bool) -> None:
     """Show what production serves, every pair, and whether MLflow agrees."""
     from scripts.jobs.status import status as job
-    from scripts.wiring import now
 
     with _open(config) as kit:
-        result = job(kit.store, lambda: kit.registry, kit.settings, now=now)
+        result = job(kit)
     _show(result, as_json)
 
 
@@ -240,7 +222,7 @@ def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> No
     from scripts.jobs.search import search as job
 
     with _open(config) as kit:
-        result = job(kit.store, kit.registry, kit.settings, text, limit=limit, where=where)
+        result = job(kit, text, limit=limit, where=where)
     _show(result, as_json)
 
 

@@ -29,7 +29,7 @@ class Encoder:
 
         `places[i]` names text i when its vector is unfit. Raises UnfitModel.
         """
-        distinct = {text: None for text in sorted(texts, key=len)}
+        distinct = dict.fromkeys(sorted(texts, key=len))
         order = {text: position for position, text in enumerate(distinct)}
         where = {order[text]: place for text, place in zip(texts, places, strict=True)}
         vectors = self._encode(list(distinct), self._embedding.document_prompt, where.__getitem__)

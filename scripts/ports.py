@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from scripts.config import Settings
 from scripts.layout import Column, Layout
 from scripts.records import RawRows, Rows
 
@@ -184,3 +186,20 @@ class Registry(Protocol):
         ...
 
     def load(self, folder: Path) -> Model: ...
+
+
+class Parts(Protocol):
+    """What a job works with. A part is opened when it is first asked for, so a job that never asks for the registry works without it."""
+
+    settings: Settings
+
+    @property
+    def store(self) -> VectorStore: ...
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def source(self) -> Source: ...
+
+    def now(self) -> datetime: ...

@@ -16,7 +16,7 @@ from scripts.ports import Registry, Source, VectorStore
 
 
 class Wiring:
-    """The parts that one command needs, each made on first use and closed at the end of the `with` block."""
+    """Implements ports.Parts: each part is made on first use and closed at the end of the `with` block."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -48,6 +48,5 @@ class Wiring:
 
         return open_source(self.settings.source, self.settings.root)
 
-
-def now() -> datetime:
-    return datetime.now(UTC)
+    def now(self) -> datetime:
+        return datetime.now(UTC)

@@ -22,8 +22,8 @@ from mlflow.environment_variables import (
 from mlflow.exceptions import MlflowException
 
 from scripts import digests
-from scripts.addresses import shown
 from scripts.adapters.embedders import load_model
+from scripts.addresses import shown
 from scripts.errors import Unreachable, UsageError
 from scripts.ports import Model, ModelVersion
 

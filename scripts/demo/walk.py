@@ -24,7 +24,7 @@ from scripts.jobs.validate import Validated, validate
 from scripts.pair import Build
 from scripts.ports import ModelVersion
 from scripts.progress import progress
-from scripts.wiring import Wiring, now
+from scripts.wiring import Wiring
 
 SUITE = Path(__file__).parents[2] / "golden_queries" / "demo_products"
 MARK = "# Made by `python -m scripts demo`; the next demo in this folder replaces it.\n"
@@ -110,8 +110,7 @@ class _Demo:
 
     def back_again(self) -> None:
         _heading("Rollback: one command, nothing rebuilt, because the old collection was kept loaded")
-        kit = self._kit
-        _show(rollback(kit.store, lambda: kit.registry, kit.settings, to=None, reason="the demo shows the way back", dry_run=False, now=now))
+        _show(rollback(self._kit, to=None, reason="the demo shows the way back", dry_run=False))
         self._search()
 
     def bad_model_is_refused(self) -> None:
@@ -126,9 +125,8 @@ class _Demo:
 
     def clean_up(self) -> None:
         _heading("Cleanup: what is not production, not needed for rollback and old enough goes (keep_days is 0 here)")
-        kit = self._kit
-        _show(cleanup(kit.store, kit.settings, dry_run=False, now=now))
-        _show(status(kit.store, lambda: kit.registry, kit.settings, now=now))
+        _show(cleanup(self._kit, dry_run=False))
+        _show(status(self._kit))
 
     def _build(self, recipe: models.Recipe) -> str:
         kit, name = self._kit, self._kit.settings.model.name
@@ -136,33 +134,21 @@ class _Demo:
         version = models.register(models.train(self._texts, recipe, kit.settings.root / "trained" / recipe.name), name)
         kit.registry.move(ModelVersion(name, version), kit.settings.model.candidate)
         with progress("  embed", kit.source.rows_estimate()) as advance:
-            built = build(
-                kit.store,
-                kit.registry,
-                kit.source,
-                kit.settings,
-                pinned=None,
-                build=Build(id=f"demo-{version}", created_at=now()),
-                now=now,
-                advance=advance,
-            )
+            built = build(kit, pinned=None, build=Build(id=f"demo-{version}", created_at=kit.now()), advance=advance)
         _show(built)
         return built.created.pair.collection
 
     def _validate(self, pair: str) -> Validated:
-        kit = self._kit
-        validated = validate(kit.store, kit.registry, kit.settings, pair, now=now)
+        validated = validate(self._kit, pair)
         _show(validated)
         return validated
 
     def _promote(self, pair: str, approved: str | None = None) -> None:
-        kit = self._kit
-        _show(promote(kit.store, lambda: kit.registry, kit.settings, pair, approved=approved, dry_run=False, now=now))
+        _show(promote(self._kit, pair, approved=approved, dry_run=False))
 
     def _search(self) -> None:
-        kit = self._kit
         _say(f"Searching production for {QUERY!r}:")
-        _show(search(kit.store, kit.registry, kit.settings, QUERY, limit=3))
+        _show(search(self._kit, QUERY, limit=3))
 
 
 def _approved(validated: Validated) -> bool:

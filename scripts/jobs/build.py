@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from scripts.config import Settings
 from scripts.jobs.create import Created, create
 from scripts.jobs.embed import Embedded, embed
 from scripts.jobs.finish import Finished, finish
 from scripts.pair import Build
-from scripts.ports import Registry, Source, VectorStore
+from scripts.ports import Parts
 
 
 @dataclass(frozen=True)
@@ -30,19 +28,15 @@ class Built:
 
 
 def build(
-    store: VectorStore,
-    registry: Registry,
-    source: Source,
-    settings: Settings,
+    parts: Parts,
     *,
     pinned: int | None,
     build: Build,
-    now: Callable[[], datetime],
     advance: Callable[[int], None] = lambda rows: None,
     created: Callable[[Created], None] = lambda result: None,
 ) -> Built:
     """Safe to run again with the same build id. `created` is told of the pair before the long work, so that a crash leaves its name."""
-    first = create(store, registry, source, settings, pinned=pinned, build=build)
+    first = create(parts, pinned=pinned, build=build)
     created(first)
     name = first.pair.collection
-    return Built(first, embed(store, registry, source, settings, name, now=now, advance=advance), finish(store, settings, name))
+    return Built(first, embed(parts, name, advance=advance), finish(parts, name))

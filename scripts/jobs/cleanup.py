@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from scripts import catalogue, retention
-from scripts.config import Settings
-from scripts.ports import VectorStore
+from scripts.ports import Parts
 from scripts.retention import Decision, RetentionPlan
 
 
@@ -36,7 +33,7 @@ class CleanedUp:
         return {"dry_run": self.dry_run, "drop": told(self.plan.drop), "dropped": told(self.dropped), "keep": told(self.plan.keep)}
 
 
-def cleanup(store: VectorStore, settings: Settings, *, dry_run: bool, now: Callable[[], datetime]) -> CleanedUp:
+def cleanup(parts: Parts, *, dry_run: bool) -> CleanedUp:
     """Safe to run again. Never touches a collection that has an alias or that the kit did not stamp."""
-    plan = retention.plan(catalogue.read(store, settings), settings.retention, now=now())
-    return CleanedUp(plan, () if dry_run else tuple(retention.apply(plan, store)), dry_run)
+    plan = retention.plan(catalogue.read(parts.store, parts.settings), parts.settings.retention, now=parts.now())
+    return CleanedUp(plan, () if dry_run else tuple(retention.apply(plan, parts.store)), dry_run)

@@ -12,7 +12,7 @@ from scripts.errors import Refused
 from scripts.jobs import pair_file
 from scripts.layout import Layout
 from scripts.pair import Build, ModelIdentity, Pair, Stamp
-from scripts.ports import ModelVersion, Registry, Source, VectorStore
+from scripts.ports import ModelVersion, Parts, VectorStore
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,17 @@ class Created:
         pair_file.write(path, self.facts())
 
 
-def create(
-    store: VectorStore, registry: Registry, source: Source, settings: Settings, *, pinned: int | None, build: Build
-) -> Created:
+def create(parts: Parts, *, pinned: int | None, build: Build) -> Created:
     """Safe to run again: the same service, version and build id find the same collection, if it was made of the same things.
 
     Raises UsageError without a candidate or with an unusable source or model, UnfitModel when the model's vectors are not usable,
     Refused when the name is taken by something else.
     """
+    settings, store = parts.settings, parts.store
     name = settings.model.name
-    version = registry.version(name, pinned) if pinned else registry.candidate(name, settings.model.candidate)
+    version = parts.registry.version(name, pinned) if pinned else parts.registry.candidate(name, settings.model.candidate)
     _refuse_clashes(store, settings)
-    stamp = _stamp(registry, version, source, settings, build)
+    stamp = _stamp(parts, version, build)
     pair = Pair.of(settings.service, version.version, build.id)
     properties = store.properties(pair.collection)
     if properties is None:
@@ -69,9 +68,10 @@ def create(
     return Created(pair, found, found_again=True)
 
 
-def _stamp(registry: Registry, version: ModelVersion, source: Source, settings: Settings, build: Build) -> Stamp:
-    folder, digest = fetch(registry, version, settings.model_cache)
-    encoder = Encoder(registry.load(folder), settings.embedding)
+def _stamp(parts: Parts, version: ModelVersion, build: Build) -> Stamp:
+    settings, source = parts.settings, parts.source
+    folder, digest = fetch(parts.registry, version, settings.model_cache)
+    encoder = Encoder(parts.registry.load(folder), settings.embedding)
     return Stamp(
         service=settings.service,
         model=ModelIdentity(name=version.name, version=version.version, digest=digest),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from scripts import catalogue
@@ -14,7 +13,7 @@ from scripts.errors import Refused
 from scripts.jobs.create import refuse_other_ingredients
 from scripts.layout import Column, FieldType
 from scripts.pair import Content, Pair, Stamp, State
-from scripts.ports import Registry, Source, VectorStore
+from scripts.ports import Parts
 from scripts.sync import SyncReport, sync
 
 
@@ -41,27 +40,19 @@ class Embedded:
         return {"pair": str(self.pair)} | counts | {"faults": faults, "seconds": r.seconds, "source": self.content.model_dump(mode="json")}
 
 
-def embed(
-    store: VectorStore,
-    registry: Registry,
-    source: Source,
-    settings: Settings,
-    pair: str,
-    *,
-    now: Callable[[], datetime],
-    advance: Callable[[int], None] = lambda rows: None,
-) -> Embedded:
+def embed(parts: Parts, pair: str, *, advance: Callable[[int], None] = lambda rows: None) -> Embedded:
     """Safe to run again after any crash: only unfinished work is done again.
 
     Raises Refused when the pair is not being built, or was made of other things than the configuration asks for.
     """
+    settings, store = parts.settings, parts.store
     entry = catalogue.read(store, settings).find(pair)
     if entry.state is not State.BUILDING:
         raise Refused(f"{pair} is {entry.state}, not building: its content is what was validated and stays so.", hint="Run `build` for a new pair.")
     refuse_other_ingredients(pair, entry.stamp, _as_configured(entry.stamp, settings))
-    encoder = stamped_encoder(registry, entry.stamp, settings.model_cache)
-    report = sync(source, settings.source, encoder, store.open(pair), advance=advance)
-    content = report.content(now=now())
+    encoder = stamped_encoder(parts.registry, entry.stamp, settings.model_cache)
+    report = sync(parts.source, settings.source, encoder, store.open(pair), advance=advance)
+    content = report.content(now=parts.now())
     store.set_properties(pair, entry.stamp.changes(content=content))
     return Embedded(entry.pair, report, content)
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts import catalogue
-from scripts.config import Settings
 from scripts.errors import Inconclusive, Refused
 from scripts.pair import Pair, State
-from scripts.ports import Collection, Readiness, VectorStore
+from scripts.ports import Collection, Parts, Readiness
 
 # After deletes and compaction the server's counters lie for 25 seconds and more (2.3.5).
 COVERED_WITHIN_SECONDS = 180.0
@@ -30,13 +29,14 @@ class Finished:
         return {"pair": str(self.pair), "rows": self.readiness.rows, "indexed": self.readiness.indexed, "loaded": self.readiness.loaded}
 
 
-def finish(store: VectorStore, settings: Settings, pair: str) -> Finished:
+def finish(parts: Parts, pair: str) -> Finished:
     """Safe to run again; on a pair that was finished before it loads what was released and proves readiness anew.
 
     Raises Refused when the source was not read to its end or the count is not the source's, Inconclusive when the index does not cover
     every row in time.
     """
-    entry = catalogue.read(store, settings).find(pair)
+    store = parts.store
+    entry = catalogue.read(store, parts.settings).find(pair)
     content = entry.stamp.content
     if content is None:
         raise Refused(f"{pair} has not been filled to the end of its source.", hint=f"Run `embed --pair {pair}`.")

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts import catalogue
-from scripts.config import Settings
 from scripts.encoding import stamped_encoder
 from scripts.errors import Refused
 from scripts.pair import Pair
-from scripts.ports import Hit, Registry, VectorStore
+from scripts.ports import Hit, Parts
 
 
 @dataclass(frozen=True)
@@ -27,17 +26,17 @@ class Found:
         return {"pair": str(self.pair), "hits": [{"key": h.key, "score": h.score, "fields": h.fields} for h in self.hits]}
 
 
-def search(store: VectorStore, registry: Registry, settings: Settings, text: str, *, limit: int, where: str = "") -> Found:
+def search(parts: Parts, text: str, *, limit: int, where: str = "") -> Found:
     """Resolves the alias once, then works with that pair: its model, its prompts, its physical collection. They can never be mixed.
 
     Raises Refused where there is no production pair or it is not loaded.
     """
-    production = catalogue.read(store, settings).production
+    production = catalogue.read(parts.store, parts.settings).production
     if production is None:
-        raise Refused(f"The alias {settings.alias} does not point to a pair.", hint="`build`, `validate` and `promote` one first.")
-    encoder = stamped_encoder(registry, production.stamp, settings.model_cache)
+        raise Refused(f"The alias {parts.settings.alias} does not point to a pair.", hint="`build`, `validate` and `promote` one first.")
+    encoder = stamped_encoder(parts.registry, production.stamp, parts.settings.model_cache)
     fields = [column.name for column in production.stamp.layout.columns]
-    answers = store.open(production.pair.collection).search(encoder.queries([text]), limit, where=where, fields=fields)
+    answers = parts.store.open(production.pair.collection).search(encoder.queries([text]), limit, where=where, fields=fields)
     return Found(production.pair, tuple(answers[0]))
 
 

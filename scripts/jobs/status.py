@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from scripts import catalogue
 from scripts.catalogue import Catalogue, Entry
-from scripts.config import Settings
 from scripts.errors import KitError
-from scripts.ports import Registry, VectorStore
+from scripts.ports import Parts, VectorStore
 
 
 @dataclass(frozen=True)
@@ -82,11 +80,11 @@ class Status:
         }
 
 
-def status(store: VectorStore, open_registry: Callable[[], Registry], settings: Settings, *, now: Callable[[], datetime]) -> Status:
+def status(parts: Parts) -> Status:
     """Reads only. With MLflow down it tells everything else and says so."""
-    world = catalogue.read(store, settings)
-    moment = now()
-    return Status(world, tuple(_look(store, entry, moment) for entry in world.entries), _drift(world, open_registry, settings))
+    world = catalogue.read(parts.store, parts.settings)
+    moment = parts.now()
+    return Status(world, tuple(_look(parts.store, entry, moment) for entry in world.entries), _drift(world, parts))
 
 
 def _look(store: VectorStore, entry: Entry, moment: datetime) -> PairStatus:
@@ -96,12 +94,12 @@ def _look(store: VectorStore, entry: Entry, moment: datetime) -> PairStatus:
     return PairStatus(entry, loaded, collection.count() if loaded else None, age)
 
 
-def _drift(world: Catalogue, open_registry: Callable[[], Registry], settings: Settings) -> str:
+def _drift(world: Catalogue, parts: Parts) -> str:
     """How the registry's word differs from what the alias serves; empty where it does not."""
-    where = settings.model.production
+    where = parts.settings.model.production
     served = world.production.pair.version if world.production else None
     try:
-        told = open_registry().at(settings.model.name, where)
+        told = parts.registry.at(parts.settings.model.name, where)
     except KitError as error:
         return f"MLflow was not asked: {error}"
     if told == served:

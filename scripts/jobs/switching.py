@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from scripts import switch
-from scripts.config import Settings
 from scripts.errors import KitError
-from scripts.ports import ModelVersion, Registry, VectorStore
+from scripts.ports import ModelVersion, Parts
 from scripts.switch import SwitchPlan
 
 
@@ -46,22 +43,20 @@ class Switched:
         }
 
 
-def carry_out(
-    plan: SwitchPlan, store: VectorStore, open_registry: Callable[[], Registry], settings: Settings, *, dry_run: bool, now: Callable[[], datetime]
-) -> Switched:
+def carry_out(plan: SwitchPlan, parts: Parts, *, dry_run: bool) -> Switched:
     """Applies the plan, then moves the model version in the registry.
 
     The switch is the commit point. A registry that is down is opened only after it, does not undo it and is no failure: what is left
     is said, stamped on the pair, and done by running the same command again.
     """
-    model = plan.to.stamp.model
-    step = f"MLflow: make {model.name} version {model.version} the one at {settings.model.production}"
+    model, where = plan.to.stamp.model, parts.settings.model.production
+    step = f"MLflow: make {model.name} version {model.version} the one at {where}"
     if dry_run:
         return Switched(plan, step, dry_run=True)
-    switch.apply(plan, store, now=now())
+    switch.apply(plan, parts.store, now=parts.now())
     try:
-        open_registry().move(ModelVersion(model.name, model.version), settings.model.production)
+        parts.registry.move(ModelVersion(model.name, model.version), where)
     except KitError as error:
         return Switched(plan, step, dry_run=False, left=f"{step}. {error} The switch stands; run the same command again to repair MLflow.")
-    switch.finish(plan, store)
+    switch.finish(plan, parts.store)
     return Switched(plan, step, dry_run=False)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from scripts import catalogue, gates, golden
 from scripts.catalogue import Catalogue, Entry
-from scripts.config import Settings
 from scripts.encoding import stamped_encoder
 from scripts.errors import KitError, Refused
 from scripts.evidence import Evidence
@@ -18,7 +15,7 @@ from scripts.gates import Baseline, Outcome, Verdict
 from scripts.golden import Measured, Suite
 from scripts.layout import FieldType
 from scripts.pair import State
-from scripts.ports import Collection, Registry, VectorStore
+from scripts.ports import Collection, Parts, VectorStore
 
 _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 _STATES = {Verdict.PASS: State.VALIDATED, Verdict.FAIL: State.REJECTED, Verdict.INCONCLUSIVE: State.BUILT}
@@ -46,20 +43,21 @@ class Validated:
         path.write_text(self.evidence.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def validate(store: VectorStore, registry: Registry, settings: Settings, pair: str, *, now: Callable[[], datetime]) -> Validated:
+def validate(parts: Parts, pair: str) -> Validated:
     """Safe to run again; the new verdict replaces the old one, so a run that fails or cannot tell withdraws an earlier pass.
 
     Raises Refused for a pair that is not built, is not loaded, does not hold its rows, or is production itself.
     """
-    world = catalogue.read(store, settings)
+    store = parts.store
+    world = catalogue.read(store, parts.settings)
     entry = world.find(pair)
-    suite = golden.load(settings.golden_folder)
+    suite = golden.load(parts.settings.golden_folder)
     collection = _ready_collection(store, entry)
     rows = collection.count()
     if entry.stamp.content is None or rows != entry.stamp.content.rows:
         raise Refused(f"{pair} holds {rows:,} rows, not what it was built with.", hint=f"Run `finish --pair {pair}` to see why, or build another.")
-    measured = _measure(entry, collection, registry, settings, suite)
-    baseline = _baseline(world, store, registry, settings, suite)
+    measured = _measure(entry, collection, suite, parts)
+    baseline = _baseline(world, suite, parts)
     results = gates.judge(suite.gates, measured.means, baseline)
     verdict, why = _verdict(results, suite, _missing_documents(suite, entry, collection))
     evidence = Evidence(
@@ -76,7 +74,7 @@ def validate(store: VectorStore, registry: Registry, settings: Settings, pair: s
         gates=results,
         verdict=verdict,
         why=why,
-        judged_at=now(),
+        judged_at=parts.now(),
     )
     _stamp(store, entry, evidence)
     return Validated(evidence, _EXIT_CODES[verdict])
@@ -93,9 +91,9 @@ def _ready_collection(store: VectorStore, entry: Entry) -> Collection:
     return collection
 
 
-def _measure(entry: Entry, collection: Collection, registry: Registry, settings: Settings, suite: Suite) -> Measured:
+def _measure(entry: Entry, collection: Collection, suite: Suite, parts: Parts) -> Measured:
     """The suite's measures of one pair, its queries encoded by its own model with its own query prompt."""
-    encoder = stamped_encoder(registry, entry.stamp, settings.model_cache)
+    encoder = stamped_encoder(parts.registry, entry.stamp, parts.settings.model_cache)
     ids = list(suite.judged)
     if not ids:
         return golden.measure(suite, {})
@@ -104,7 +102,7 @@ def _measure(entry: Entry, collection: Collection, registry: Registry, settings:
     return golden.measure(suite, run)
 
 
-def _baseline(world: Catalogue, store: VectorStore, registry: Registry, settings: Settings, suite: Suite) -> Baseline:
+def _baseline(world: Catalogue, suite: Suite, parts: Parts) -> Baseline:
     """Production, measured in the same run. Whatever keeps it from being measured is said, and never counts as a pass."""
     if world.target is None:
         return Baseline()
@@ -112,7 +110,7 @@ def _baseline(world: Catalogue, store: VectorStore, registry: Registry, settings
         return Baseline(pair=world.target, unmeasured_because="it is not a pair of the kit, so its model is not known")
     name = world.production.pair.collection
     try:
-        return Baseline(pair=name, means=_measure(world.production, store.open(name), registry, settings, suite).means)
+        return Baseline(pair=name, means=_measure(world.production, parts.store.open(name), suite, parts).means)
     except KitError as error:
         return Baseline(pair=name, unmeasured_because=str(error))
 
