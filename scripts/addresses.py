@@ -4,5 +4,5 @@ import re
 
 
 def shown(text: str) -> str:
-    """The text with every `user:password@` in it made `user:***@`."""
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
+    """The text with whatever stands between `://` and the last `@` of an address made `***`: a password may hold any character."""
+    return re.sub(r"://\S*@", "://***@", text)

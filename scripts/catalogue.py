@@ -24,12 +24,12 @@ class Entry:
         """What is live is what the alias points to; the stamp says the rest."""
         if self.is_production:
             return State.PRODUCTION
-        return State.RETIRED if self.stamp.promoted_at else self.stamp.state
+        return State.RETIRED if self.stamp.has_served else self.stamp.state
 
     @property
     def can_serve(self) -> bool:
         """Whether a rollback may go here: it has been production, or is validated."""
-        return not self.is_production and (self.stamp.promoted_at is not None or self.stamp.state is State.VALIDATED)
+        return not self.is_production and (self.stamp.has_served or self.stamp.state is State.VALIDATED)
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,12 @@ class Catalogue:
                 raise Refused(broken.why)
         raise Refused(f"There is no pair {name} of this service.", hint=self._list("It has", self.entries))
 
+    def refuse_unreadable_production(self) -> None:
+        """Nobody switches away from what cannot be read: there would be no way back."""
+        for broken in self.unreadable:
+            if broken.collection == self.target:
+                raise Refused(broken.why)
+
     def rollback_target(self) -> Entry:
         """The pair that production replaced. Raises Refused with the pairs that one could go to instead."""
         production = self.production
@@ -70,6 +76,8 @@ class Catalogue:
             raise Refused(f"The alias {self.alias} points to {self.target or 'nothing'}, so there is no pair to roll back from.")
         previous = production.stamp.replaces
         if entry := next((e for e in self.entries if e.pair.collection == previous), None):
+            if entry.stamp.rolled_back:
+                raise Refused(f"Production {production.pair} replaced {previous}, which was itself rolled back.", hint=self.alternatives())
             return entry
         gone = f"replaced {previous}, which is not a pair on this server any more" if previous else "has no predecessor"
         raise Refused(f"Production {production.pair} {gone}.", hint=self.alternatives())
@@ -83,7 +91,10 @@ class Catalogue:
 
 
 def read(store: VectorStore, settings: Settings) -> Catalogue:
-    """The catalogue of this service. One describe call per pair; collections without our stamp are left out."""
+    """The catalogue of this service. One describe call per pair; collections without our stamp are left out.
+
+    Raises Refused where the alias serves another service: `a-b` and `a_b` come out as one name in Milvus.
+    """
     aliases = store.aliases()
     target = aliases.get(settings.alias)
     entries: list[Entry] = []
@@ -98,6 +109,8 @@ def read(store: VectorStore, settings: Settings) -> Catalogue:
         except Refused as error:
             unreadable.append(Unreadable(name, str(error)))
             continue
+        if stamp is not None and stamp.service != settings.service and name == target:
+            raise Refused(f"The alias {settings.alias} serves {stamp.service!r}, not {settings.service!r}.", hint="Give the service a name of its own.")
         if stamp is not None and stamp.service == settings.service:
             pointing = tuple(sorted(alias for alias, collection in aliases.items() if collection == name))
             entries.append(Entry(pair, stamp, pointing, name == target))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +18,35 @@ from scripts.errors import KitError
 
 if TYPE_CHECKING:
     from scripts.jobs.result import Result
+    from scripts.pair import Build
     from scripts.wiring import Wiring
+
+INTERRUPTED = 130
+FAULT_OF_THE_KIT = 70
 
 _config = click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), default=Path("promotion.yaml"), show_default=True, help="The service's configuration."
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON, for machines.")
 _pair = click.option("--pair", required=True, metavar="PAIR", help="A pair's name, or the pair.json that `create --out` wrote.")
-_out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the result to this file.")
+
+
+def _can_be_written(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Found out before the work, not after it."""
+    if path is None:
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.BadParameter(f"{str(path)!r} cannot be written: {error.strerror}.") from None
+    if path.is_dir():
+        raise click.BadParameter(f"{str(path)!r} is a folder.")
+    return path
+
+
+_out = click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), callback=_can_be_written, help="Also write the result to this file."
+)
 _dry_run = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 
 
@@ -36,6 +59,15 @@ class _Commands(click.Group):
         except KitError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted: run the same command again to go on.", err=True)
+            ctx.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception:
+            # A fault of the kit, not of its user. Python would end with 1, which here means "the answer is no".
+            traceback.print_exc()
+            ctx.exit(FAULT_OF_THE_KIT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of a pair's life, not of the alphabet
@@ -66,15 +98,24 @@ def _open(config: Path) -> Wiring:
     return Wiring(configuration.load(config))
 
 
+def _without_nan(value: Any) -> Any:
+    """NaN, which says "no number" in a double column, is null in JSON."""
+    if isinstance(value, dict):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _show(result: Result, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(result.facts(), indent=2, ensure_ascii=False, default=str))
+        click.echo(json.dumps(_without_nan(result.facts()), indent=2, ensure_ascii=False, default=str, allow_nan=False))
     else:
         click.echo("\n".join(result.lines()))
     sys.exit(result.exit_code)
 
 
-def _build_of(build_id: str | None, kit: Wiring) -> Any:
+def _build_of(build_id: str | None, kit: Wiring) -> Build:
     from scripts.pair import Build
 
     environment = kit.settings.environment
@@ -186,7 +227,7 @@ def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: 
     from scripts.jobs import pair_file
     from scripts.jobs.rollback import rollback as job
 
-    name = pair_file.read(to) if to else None
+    name = pair_file.read(to) if to is not None else None
     with _open(config) as kit:
         result = job(kit, to=name, reason=reason, dry_run=dry_run)
     _show(result, as_json)

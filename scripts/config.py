@@ -59,6 +59,10 @@ class OnBadRow(StrEnum):
     SKIP = "skip"
 
 
+# A filter that names such a column cannot be written, and without filters over its key no collection can be read.
+_WORDS_OF_FILTERS = frozenset("and or not in like between exists is null true false rowid timestamp".split())
+
+
 class SourceSettings(_Section):
     """Where rows come from, what identifies them, and which text is embedded."""
 
@@ -96,6 +100,8 @@ class SourceSettings(_Section):
         for name in (self.key, *self.columns):
             if not FIELD_NAME.fullmatch(name):
                 raise ValueError(f"column {name!r} cannot be a Milvus field (letters, digits, underscores); rename it in the source")
+            if name.lower() in _WORDS_OF_FILTERS:
+                raise ValueError(f"column {name!r} is a word of Milvus' own; rename it in the source")
             if name in RESERVED:
                 raise ValueError(f"column {name!r} has the name of a field of the kit ({', '.join(RESERVED)}); rename it in the source")
             if (self.key, *self.columns).count(name) > 1:
@@ -114,7 +120,7 @@ class SourceSettings(_Section):
 
 
 class RetentionSettings(_Section):
-    keep_days: float = Field(default=7, ge=0)
+    keep_days: float = Field(default=7, ge=0, le=36_500)
     keep_previous: int = Field(default=1, ge=0)
 
 
@@ -189,7 +195,7 @@ def load(path: Path, environ: dict[str, str] | None = None) -> Settings:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"There is no configuration at {path}.", hint="Write a promotion.yaml (see README), or pick one with --config.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # yaml raises ValueError on dates that do not exist
         raise UsageError(f"{path} cannot be read: {error}.") from None
     if not isinstance(raw, dict):
         raise UsageError(f"{path} is not a mapping of settings.", hint="It begins with `service: …`.")

@@ -44,12 +44,15 @@ class Encoder:
         parts: list[np.ndarray] = []
         for start in range(0, len(texts), size):
             batch = texts[start : start + size]
-            answer = self._model.encode(batch, prompt)
-            parts.append(checked(answer, len(batch), self.dimension, lambda i, start=start: name(start + i)))
-        vectors = np.concatenate(parts)
-        if self._embedding.normalize:
-            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors
+            vectors = checked(self._model.encode(batch, prompt), len(batch), self.dimension, lambda i, start=start: name(start + i))
+            parts.append(_normalised(vectors) if self._embedding.normalize else vectors)
+        return np.concatenate(parts)
+
+
+def _normalised(vectors: np.ndarray) -> np.ndarray:
+    """Each of length 1. In double precision, because the squares of small float32 numbers vanish and those of large ones are infinite."""
+    exact = vectors.astype(np.float64)
+    return (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
 
 
 def fetch(registry: Registry, version: ModelVersion, cache: Path) -> tuple[Path, str]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 class KitError(Exception):
     """A failure told in one line: what is wrong and where, then what to do about it."""
 
-    exit_code = 2
+    exit_code: int
 
     def __init__(self, what: str, *, hint: str = "") -> None:
         super().__init__(what)

@@ -57,9 +57,8 @@ def check_current(evidence: Evidence, stamp: Stamp, suite: Suite, *, rows: int, 
     moved = [
         f"{what} was {then or 'nothing'}, is {now or 'nothing'}"
         for what, then, now in (
-            ("the model", evidence.model_digest, stamp.model.digest),
             ("the embedding", evidence.embedding_fingerprint, stamp.fingerprint),
-            ("the source", evidence.source_fingerprint, stamp.content.fingerprint if stamp.content else ""),
+            ("the content", evidence.source_fingerprint, stamp.content.fingerprint if stamp.content else ""),
             ("the row count", evidence.rows, rows),
             ("the golden suite", evidence.suite_digest, suite.digest),
             ("production", evidence.baseline.pair, production or ""),

@@ -61,6 +61,8 @@ class Baseline(BaseModel):
     pair: str = ""
     means: dict[str, float] = Field(default_factory=dict)
     unmeasured_because: str = ""
+    foreign: bool = False
+    """Whether production is a collection that the kit did not build, which no model of the kit's can query. Its first pair is judged by floors."""
 
 
 def judge(gates: Iterable[Gate], candidate: Mapping[str, float], baseline: Baseline) -> tuple[GateResult, ...]:
@@ -89,7 +91,7 @@ def _judge_one(gate: Gate, value: float | None, baseline: Baseline) -> GateResul
     if gate.at_least is not None:
         passed = value >= gate.at_least
         return result(Outcome.PASS if passed else Outcome.FAIL, f"{value:.4f} against a floor of {gate.at_least:g}")
-    if not baseline.pair:
+    if not baseline.pair or baseline.foreign:
         return result(Outcome.NOT_APPLICABLE, "there is no production to compare with")
     if reference is None:
         return result(Outcome.INCONCLUSIVE, f"production {baseline.pair} was not measured: {baseline.unmeasured_because}")

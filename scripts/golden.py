@@ -55,7 +55,7 @@ class Suite:
     @cached_property
     def depth(self) -> int:
         """How many hits a query needs, so that the deepest measure sees all it asks for."""
-        return max(ir_measures.parse_measure(name).params.get("cutoff", UNCUT_DEPTH) for name in self.measures)
+        return max(ir_measures.parse_measure(name).params.get("cutoff") or UNCUT_DEPTH for name in self.measures)
 
     @cached_property
     def digest(self) -> str:
@@ -97,12 +97,12 @@ def load(folder: Path) -> Suite:
         described = _SuiteFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UsageError(f"There is no golden suite at {path}.", hint="Set `golden:` in the configuration to the suite's folder.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.") from None
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "the file"
         raise UsageError(f"{path}: {where}: {fault['msg'].removeprefix('Value error, ')}.") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from None
     measures = tuple(_standard_name(name, path) for name in described.measures)
     gates = tuple(gate.model_copy(update={"measure": _standard_name(gate.measure, path)}) for gate in described.gates)
     for gate in gates:
@@ -125,9 +125,11 @@ def load(folder: Path) -> Suite:
 def _standard_name(name: str, path: Path) -> str:
     try:
         parsed = ir_measures.parse_measure(name)
-    except (NameError, ValueError, SyntaxError, AttributeError, TypeError):
+        # Some names parse and cannot be computed: a cutoff is missing, or it needs what plain judgments do not have.
+        list(ir_measures.iter_calc([parsed], {"q": {"d": 1}}, {"q": {"d": 1.0}}))
+    except Exception:  # ir_measures and its providers raise whatever occurs to them
         hint = _nearest(name, ["nDCG@10", "R@100", "RR@10", "P@5", "AP", "Judged@10"])
-        raise UsageError(f"{path}: {name!r} is not a measure of ir_measures.", hint=hint) from None
+        raise UsageError(f"{path}: {name!r} is not a measure that can be computed.", hint=hint) from None
     return str(parsed)
 
 

@@ -1,4 +1,4 @@
-"""What a collection holds and what a pass has seen, at 8 to 32 bytes a row: 100 million rows must fit."""
+"""What a collection holds and what a pass has seen, at 8 to 32 bytes a row, for a moment while it is sorted three times that."""
 
 from __future__ import annotations
 

@@ -85,10 +85,6 @@ class ModelIdentity(_Frozen):
     version: int
     digest: str
 
-    @property
-    def uri(self) -> str:
-        return f"models:/{self.name}/{self.version}"
-
 
 class Embedding(_Frozen):
     """How a row becomes a vector, besides the model itself."""
@@ -131,6 +127,8 @@ class Stamp(_Frozen):
     build: Build
     state: State = State.BUILDING
     content: Content | None = None
+    filled: bool = False
+    """Whether the collection holds `content`; not while a pass is under way, nor after one that stopped early."""
     verdict: str = ""
     evidence: str = ""
     evidence_digest: str = ""
@@ -140,9 +138,13 @@ class Stamp(_Frozen):
     """A switch to this pair, `promotion` or `rollback`, that began and is not yet done in every place."""
     came_from: str = ""
     """Where the alias pointed before that switch."""
+    reason: str = ""
+    """Why that switch was made."""
     promoted_at: datetime | None = None
     retired_at: datetime | None = None
     retired_because: str = ""
+    rolled_back: bool = False
+    """Whether production was taken from this pair by a rollback, and it was not validated again since."""
 
     @property
     def fingerprint(self) -> str:
@@ -152,6 +154,11 @@ class Stamp(_Frozen):
     def last_active(self) -> datetime:
         """When the pair was last built, promoted or retired: what its age is counted from."""
         return max(filter(None, (self.build.created_at, self.promoted_at, self.retired_at)))
+
+    @property
+    def has_served(self) -> bool:
+        """A promotion that crashed right after the switch leaves no `promoted_at`, but the next switch a `retired_at`."""
+        return self.promoted_at is not None or self.retired_at is not None
 
     def changed(self, **values: Any) -> Stamp:
         return self.model_copy(update=values)
@@ -184,9 +191,9 @@ class Stamp(_Frozen):
             )
         try:
             return cls.model_validate(_unflatten(ours))
-        except ValidationError as error:
-            fields = ", ".join(".".join(map(str, e["loc"])) for e in error.errors()[:3])
-            raise Refused(f"The stamp of {collection} cannot be read ({fields}).", hint="Was it edited by hand?") from None
+        except (ValueError, TypeError) as error:
+            where = ", ".join(".".join(map(str, e["loc"])) for e in error.errors()[:3]) if isinstance(error, ValidationError) else "not JSON"
+            raise Refused(f"The stamp of {collection} cannot be read ({where}).", hint="Was it edited by hand?") from None
 
 
 # Kept as JSON in one property: its lists have no fixed names to flatten into.

@@ -55,7 +55,7 @@ def _predecessors(catalogue: Catalogue) -> list[Entry]:
     step = catalogue.production
     while step and (step := by_name.get(step.stamp.replaces)) and step not in chain and not step.is_production:
         chain.append(step)
-    served = [e for e in catalogue.entries if e.stamp.promoted_at and not e.is_production and e not in chain]
+    served = [e for e in catalogue.entries if e.stamp.has_served and not e.is_production and e not in chain]
     return chain + sorted(served, key=lambda e: e.stamp.last_active, reverse=True)
 
 

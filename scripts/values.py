@@ -123,7 +123,10 @@ def _json(value: Any) -> dict[str, Any]:
             raise BadValue(BadRow.BAD_VALUE, f"is not JSON: {shown(value)}") from None
     if not isinstance(value, dict):
         raise BadValue(BadRow.BAD_VALUE, "is not a JSON object")
-    return _plain(value)
+    value = _plain(value)
+    if len(as_json(value).encode()) > MAX_STRING_BYTES:
+        raise BadValue(BadRow.BAD_VALUE, f"is longer than {MAX_STRING_BYTES} bytes")
+    return value
 
 
 def _plain(value: Any) -> Any:
@@ -136,7 +139,9 @@ def _plain(value: Any) -> Any:
         value = float(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int)) else text_of(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int64_of(value)
+    return value if value is None or isinstance(value, bool) else text_of(value)
 
 
 def as_json(value: Any) -> str:

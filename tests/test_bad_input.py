@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from mlflow import MlflowClient
 
 from scripts.adapters.milvus import MilvusStore
 from tests.shop import Shop, products, refusal
@@ -271,6 +272,79 @@ def test_cleanup_never_touches_what_is_not_the_kits(shop):
     assert shop.do("cleanup")["dropped"] == []
 
 
+def test_a_pass_that_stopped_early_is_never_finished(lite_shop):
+    """Half the rows are of the new source and half of the old, though their number is right."""
+    rows = [row | {"product_id": i} for i, row in enumerate(products() * 30)]
+    lite_shop.write_products(rows)
+    lite_shop.stage("words")
+    pair = lite_shop.do("create")["pair"]
+    lite_shop.do("embed", "--pair", pair)
+    lite_shop.write_products([row | {"name": "changed"} for row in rows[:-1]] + [rows[-1] | {"name": "", "description": ""}])
+    refusal(lite_shop.run("embed", "--pair", pair), 2)
+    assert "has not been filled" in refusal(lite_shop.run("finish", "--pair", pair), 4)
+
+
+def test_empty_options_are_not_taken_for_none(lite_shop):
+    """An unset variable in a pipeline must not bypass an approval, nor choose another pair."""
+    first = lite_shop.promote("initials")
+    pair = lite_shop.build("words")
+    lite_shop.do("validate", "--pair", pair)
+    assert "was approved, but" in refusal(lite_shop.run("promote", "--pair", pair, "--evidence", ""), 4)
+    lite_shop.do("promote", "--pair", pair)
+    assert "not the name of a pair" in refusal(lite_shop.run("rollback", "--to", ""), 2)
+    assert lite_shop.production() == pair != first
+
+
+def test_a_pair_whose_model_is_gone_is_not_promoted(lite_shop):
+    """Nobody could query it."""
+    pair = lite_shop.build("words")
+    lite_shop.do("validate", "--pair", pair)
+    client = MlflowClient(lite_shop.mlflow_uri)
+    client.delete_model_version(lite_shop.model, "1")
+    assert "has lost its model" in refusal(lite_shop.run("promote", "--pair", pair), 4)
+
+
+def test_a_build_with_the_same_id_after_success_finds_it_done(lite_shop):
+    """As a rerun of the whole job does."""
+    lite_shop.stage("words")
+    first = lite_shop.do("build", "--build-id", "b")
+    again = lite_shop.do("build", "--build-id", "b")
+    assert (again["pair"], again["rows"], again["found_again"]) == (first["pair"], 150, True)
+
+
+def test_the_alias_of_another_service_is_never_taken(lite_shop):
+    """`test-shop` and `test.shop` are one name in Milvus; who came second gets no alias."""
+    pair = lite_shop.build("words")
+    lite_shop.do("validate", "--pair", pair)
+    lite_shop.configure(service="test.shop")
+    other = lite_shop.promote("words")
+    lite_shop.configure()
+    for command in (["promote", "--pair", pair], ["status"], ["rollback"]):
+        assert "serves 'test.shop', not 'test-shop'" in refusal(lite_shop.run(*command), 4)
+    lite_shop.configure(service="test.shop")
+    assert lite_shop.production() == other
+
+
+@pytest.mark.parametrize("uri", ["foo://bar", "postgresql://u:hidden-secret@127.0.0.1:1/db", "http://[bad", "file:///dev/null/x", "sqlite:////dev/null/x/m.db"])
+def test_an_mlflow_address_that_is_no_use_does_not_stop_a_rollback(lite_shop, uri):
+    """The switch is made, what is left is said, and nothing but that."""
+    first, _ = lite_shop.promote("initials"), lite_shop.promote("words")
+    result = lite_shop.run("rollback", MLFLOW_TRACKING_URI=uri)
+    assert result.exit_code == 0, result.output
+    assert "LEFT TO DO" in result.output
+    assert "hidden-secret" not in result.output
+    assert lite_shop.run("status", MLFLOW_TRACKING_URI=uri).exit_code == 0
+    assert lite_shop.production() == first
+
+
+def test_answers_for_machines_are_json(lite_shop):
+    """Also where a number is missing."""
+    lite_shop.write_products([row | {"price_cents": None if row["product_id"] % 2 else 5} for row in products()])
+    lite_shop.promote("words")
+    hits = lite_shop.do("search", "sofa", "--limit", "20")["hits"]
+    assert {hit["fields"]["price_cents"] for hit in hits} == {None, 5.0}
+
+
 # services
 
 
@@ -286,7 +360,7 @@ def test_a_released_collection(empty_milvus_server, tmp_path, mlflow_server):
     shop.do("finish", "--pair", second)
     result = shop.run("validate", "--pair", second)
     assert result.exit_code == 3
-    assert "not loaded" in result.output
+    assert "was not measured: Milvus cannot search: the collection is not loaded" in result.output
     shop.do("finish", "--pair", first)
     shop.do("validate", "--pair", second)
     with MilvusStore(shop.milvus_uri, shop.milvus_token) as store:

@@ -35,6 +35,8 @@ def test_a_pair_lives_its_whole_life(shop):
 
     assert shop.do("rollback", "--reason", "a test")["to"] == first
     production_is(first, 1)
+    assert "taken out of production: rollback to" in refusal(shop.run("promote", "--pair", second), 4)
+    shop.do("validate", "--pair", second)
     shop.do("promote", "--pair", second)
     production_is(second, 2)
 
@@ -111,7 +113,7 @@ def test_a_rollback_works_without_mlflow_and_is_repaired_later(shop):
     assert "LEFT TO DO: MLflow" in result.output
     facts = shop.do("status")
     assert facts["production"] == first
-    assert "DRIFT: MLflow has version 2 at Production, production serves version 1" in facts["drift"]
+    assert "at Production, production serves version 1." in facts["drift"]
     assert shop.do("rollback")["to"] == first
     facts = shop.do("status")
     assert (facts["production"], facts["drift"], shop.stage_of(1), shop.stage_of(2)) == (first, "", "Production", "Archived")

@@ -8,7 +8,7 @@ import pytest
 
 from scripts import catalogue, config, switch
 from scripts.adapters.milvus import MilvusStore
-from scripts.errors import ProductionMoved, Refused
+from scripts.errors import ProductionMoved, Refused, UsageError
 from scripts.layout import Column, FieldType, Index, Layout
 from scripts.pair import Pair, State
 from scripts.switch import Kind
@@ -47,6 +47,9 @@ class World:
         switch.apply(plan, self.store, now=LATER)
         switch.finish(plan, self.store)
         return plan
+
+    def validate(self, version: int) -> None:
+        self.store.set_properties(self.names[version], self.stamp(version).changes(rolled_back=False))
 
     def states(self) -> list[str]:
         return [f"{entry.pair.version} {entry.state}" for entry in self.read().entries]
@@ -144,6 +147,76 @@ def test_promoting_production_again_changes_nothing_of_its_history(world):
     assert plan.switched_before
     switch.apply(plan, world.store, now=datetime(2030, 1, 1, tzinfo=UTC))
     assert {version: world.stamp(version) for version in (1, 2)} == before
+
+
+def test_what_was_rolled_back_is_not_promoted_again_by_a_rerun(world):
+    """A rerun of yesterday's promote job must not undo the rollback of the night; another validation may."""
+    world.promote(1)
+    world.promote(2)
+    world.rollback()
+    with pytest.raises(Refused, match="taken out of production: rollback to shop_v1_00000001: why"):
+        world.plan(2)
+    world.validate(2)
+    world.promote(2)
+    assert world.read().production.pair.version == 2
+
+
+def test_a_rollback_never_goes_by_itself_to_what_was_rolled_back(world):
+    """Two pairs that replaced each other name each other; the bad one is gone to only by name."""
+    for version in (1, 2):
+        world.promote(version)
+    world.promote(1)
+    assert world.rollback().to.pair.version == 2
+    with pytest.raises(Refused, match="which was itself rolled back"):
+        world.rollback()
+    assert world.rollback(to=world.names[1]).to.pair.version == 1
+
+
+def test_another_promotion_in_between_is_refused(world, monkeypatch):
+    """Also when it comes after the first look at the alias."""
+    world.promote(1)
+    plan, write = world.plan(3), world.store.set_properties
+
+    def somebody_else_is_faster(name, properties):
+        monkeypatch.setattr(world.store, "set_properties", write)
+        world.promote(2)
+        write(name, properties)
+
+    monkeypatch.setattr(world.store, "set_properties", somebody_else_is_faster)
+    with pytest.raises(ProductionMoved):
+        switch.apply(plan, world.store, now=LATER)
+    assert world.read().production.pair.version == 2
+
+
+@pytest.mark.parametrize("reason", ["x" * 501, "two\nlines", "caf\udcff"])
+def test_a_reason_that_cannot_be_stamped_is_refused_before_the_switch(world, reason):
+    """Not after it."""
+    world.promote(1)
+    world.promote(2)
+    with pytest.raises(UsageError, match="--reason"):
+        switch.plan_rollback(world.read(), to=None, reason=reason)
+
+
+def test_one_unreadable_stamp_stops_nobody_but_its_own(world):
+    """A rollback at night must not fail because of some old pair; but nobody switches away from production that cannot be read."""
+    for version in (1, 2):
+        world.promote(version)
+    world.store.set_properties(world.names[3], {"promotion.layout": "{"})
+    assert [broken.collection for broken in world.read().unreadable] == [world.names[3]]
+    world.store.set_properties(world.names[2], {"promotion.layout": ""})
+    with pytest.raises(Refused, match="cannot be read"):
+        world.rollback()
+    world.store.set_properties(world.names[2], {"promotion.layout": world.store.properties(world.names[1])["promotion.layout"]})
+    assert world.rollback().to.pair.version == 1
+
+
+def test_a_promotion_that_crashed_after_the_switch_leaves_a_way_back(world, monkeypatch):
+    """Even when another one follows before it was finished."""
+    plan = world.plan(1)
+    interrupt_after(monkeypatch, world.store, 2, lambda: switch.apply(plan, world.store, now=NOW))
+    world.promote(2)
+    assert world.states()[0] == "1 retired"
+    assert world.rollback().to.pair.version == 1
 
 
 class Interrupted(BaseException):

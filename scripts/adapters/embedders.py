@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -73,7 +74,8 @@ def _hide_progress_bars() -> None:
 @contextmanager
 def _the_models_own_failure() -> Iterator[None]:
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # what a model prints is not the command's answer
+            yield
     except Exception as error:  # a model's own code may raise anything
         raise UnfitModel(f"The model failed while encoding: {_line(error)}.") from None
 

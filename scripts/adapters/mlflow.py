@@ -20,6 +20,7 @@ from mlflow.environment_variables import (
     MLFLOW_HTTP_REQUEST_TIMEOUT,
 )
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from scripts import digests
 from scripts.adapters.embedders import load_model
@@ -43,9 +44,10 @@ class MlflowRegistry:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._quieten()
-        self._prepare(uri)
-        mlflow.set_tracking_uri(uri)
-        self._client = MlflowClient(tracking_uri=uri)
+        with self._translated("its address"):
+            self._prepare(uri)
+            mlflow.set_tracking_uri(uri)
+            self._client = MlflowClient(tracking_uri=uri)
 
     def candidate(self, name: str, selector: str) -> ModelVersion:
         version = self.at(name, selector)
@@ -135,5 +137,6 @@ class MlflowRegistry:
                     f"MLflow does not let us in ({what}).", hint="Check MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD."
                 ) from None
             raise Unreachable(f"MLflow at {shown(self._uri)} did not answer for {what}: {line}.") from None
-        except OSError as error:
-            raise Unreachable(f"{what} cannot be fetched: {error}.") from None
+        except (OSError, ImportError, ValueError, SQLAlchemyError) as error:  # a database's driver missing, its file corrupt, an odd address
+            line = shown(" ".join(str(error).split()))[:300]
+            raise Unreachable(f"MLflow at {shown(self._uri)} cannot be used for {what}: {type(error).__name__}: {line}.") from None

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from scripts.adapters.source_formats import FORMATS, Columns, Format, Unusable, require
 from scripts.adapters.source_types import Kind
+from scripts.addresses import shown
 from scripts.config import SourceSettings
 from scripts.errors import UsageError
 from scripts.layout import Column, FieldType
@@ -75,12 +76,12 @@ class FileSource:
 
 
 def _paths(uri: str, root: Path) -> list[Path]:
-    if found := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri):
-        address = urlsplit(uri)
-        if found[1].lower() != "file" or address.netloc not in ("", "localhost"):
-            raise UsageError(f"source.uri {uri}: only local paths in this version.", hint="Copy the files to this machine first.")
-        uri = unquote(address.path)
-    with _blaming(f"source.uri {uri}"):
+    with _blaming(f"source.uri {shown(uri)}"):
+        if found := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri):
+            address = urlsplit(uri)
+            if found[1].lower() != "file" or address.netloc not in ("", "localhost"):
+                raise Unusable("only local paths in this version", hint="Copy the files to this machine first.")
+            uri = unquote(address.path)
         if (root / uri).is_file():
             return [root / uri]
         if (root / uri).is_dir():
@@ -124,7 +125,7 @@ class _File:
             return self.format.rows(self.path)
 
 
-_UNREADABLE = (OSError, EOFError, zlib.error, ValueError, OverflowError, pa.ArrowException, KeyError)
+_UNREADABLE = (OSError, EOFError, zlib.error, ValueError, OverflowError, RecursionError, pa.ArrowException, KeyError)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def walk(folder: Path) -> None:
         demo.clean_up()
     _heading("Try it by hand")
     python = os.path.relpath(sys.executable)
-    for words in ("status", f"search '{QUERY}' --where 'price_cents < 50000'", f"promote --pair {better} --dry-run"):
+    for words in ("status", f"search '{QUERY}' --where 'price_cents < 50000'", f"validate --pair {better}"):
         click.echo(f"  {python} -m scripts {words} --config {folder / 'promotion.yaml'}")
 
 
@@ -69,7 +69,7 @@ def _prepare(folder: Path) -> config.Settings:
     _heading("A shop and its golden queries")
     path = folder / "promotion.yaml"
     if folder.exists() and any(folder.iterdir()):
-        if not path.is_file() or not path.read_text(encoding="utf-8").startswith(MARK):
+        if not path.is_file() or not path.read_bytes().startswith(MARK.encode()):
             raise Refused(f"{folder} is not empty and not a demo's folder.", hint="Pick another with --folder.")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

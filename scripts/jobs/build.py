@@ -9,22 +9,23 @@ from typing import Any
 from scripts.jobs.create import Created, create
 from scripts.jobs.embed import Embedded, embed
 from scripts.jobs.finish import Finished, finish
-from scripts.pair import Build
+from scripts.pair import Build, State
 from scripts.ports import Parts
 
 
 @dataclass(frozen=True)
 class Built:
     created: Created
-    embedded: Embedded
+    embedded: Embedded | None
+    """None where this build id had been embedded before."""
     finished: Finished
     exit_code: int = 0
 
     def lines(self) -> list[str]:
-        return self.created.lines() + self.embedded.lines() + self.finished.lines()
+        return self.created.lines() + (self.embedded.lines() if self.embedded else []) + self.finished.lines()
 
     def facts(self) -> dict[str, Any]:
-        return self.created.facts() | self.embedded.facts() | self.finished.facts()
+        return self.created.facts() | (self.embedded.facts() if self.embedded else {}) | self.finished.facts()
 
 
 def build(
@@ -39,4 +40,5 @@ def build(
     first = create(parts, pinned=pinned, build=build)
     created(first)
     name = first.pair.collection
-    return Built(first, embed(parts, name, advance=advance), finish(parts, name))
+    unfinished = first.stamp.state is State.BUILDING
+    return Built(first, embed(parts, name, advance=advance) if unfinished else None, finish(parts, name))

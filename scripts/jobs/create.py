@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts import catalogue
 from scripts.config import Settings
 from scripts.encoding import Encoder, fetch
 from scripts.errors import Refused
@@ -85,15 +86,10 @@ def _stamp(parts: Parts, version: ModelVersion, build: Build) -> Stamp:
 
 
 def _refuse_clashes(store: VectorStore, settings: Settings) -> None:
-    """Two services may come out as one name (`a-b`, `a_b`), and an alias cannot have the name of a collection."""
-    target = store.target(settings.alias)
-    if target is None:
-        if settings.alias in store.collections():
-            raise Refused(f"The alias {settings.alias} cannot be: a collection has that name.", hint="Rename the collection or the service.")
-        return
-    stamp = Stamp.read(target, store.properties(target) or {})
-    if stamp is not None and stamp.service != settings.service:
-        raise Refused(f"The alias {settings.alias} serves {stamp.service!r}, not {settings.service!r}.", hint="Give the service a name of its own.")
+    """The alias must be free for this service, or the promotion would fail after hours of embedding."""
+    catalogue.read(store, settings)
+    if settings.alias in store.collections():
+        raise Refused(f"The alias {settings.alias} cannot be: a collection has that name.", hint="Rename the collection or the service.")
 
 
 def refuse_other_ingredients(collection: str, found: Stamp, expected: Stamp) -> None:

@@ -51,9 +51,10 @@ def embed(parts: Parts, pair: str, *, advance: Callable[[int], None] = lambda ro
         raise Refused(f"{pair} is {entry.state}, not building: its content is what was validated and stays so.", hint="Run `build` for a new pair.")
     refuse_other_ingredients(pair, entry.stamp, _as_configured(entry.stamp, settings))
     encoder = stamped_encoder(parts.registry, entry.stamp, settings.model_cache)
+    store.set_properties(pair, entry.stamp.changes(filled=False))
     report = sync(parts.source, settings.source, encoder, store.open(pair), advance=advance)
     content = report.content(now=parts.now())
-    store.set_properties(pair, entry.stamp.changes(content=content))
+    store.set_properties(pair, entry.stamp.changes(content=content, filled=True))
     return Embedded(entry.pair, report, content)
 
 

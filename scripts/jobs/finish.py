@@ -38,7 +38,7 @@ def finish(parts: Parts, pair: str) -> Finished:
     store = parts.store
     entry = catalogue.read(store, parts.settings).find(pair)
     content = entry.stamp.content
-    if content is None:
+    if content is None or not entry.stamp.filled:
         raise Refused(f"{pair} has not been filled to the end of its source.", hint=f"Run `embed --pair {pair}`.")
     collection = store.open(pair)
     collection.flush()

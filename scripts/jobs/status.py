@@ -96,15 +96,15 @@ def _look(store: VectorStore, entry: Entry, moment: datetime) -> PairStatus:
 
 def _drift(world: Catalogue, parts: Parts) -> str:
     """How the registry's word differs from what the alias serves; empty where it does not."""
-    where = parts.settings.model.production
-    served = world.production.pair.version if world.production else None
+    where, name = parts.settings.model.production, parts.settings.model.name
+    served = world.production.stamp.model if world.production else None
     try:
-        told = parts.registry.at(parts.settings.model.name, where)
+        told = parts.registry.at(name, where)
     except KitError as error:
         return f"MLflow was not asked: {error}"
-    if told == served:
+    if (served is None and told is None) or (served and (served.name, served.version) == (name, told)):
         return ""
     says = f"version {told}" if told else "nothing"
-    serves = f"version {served}" if served else "no pair"
-    mend = f" Run `promote --pair {world.production.pair}` to tell MLflow." if world.production else ""
-    return f"DRIFT: MLflow has {says} at {where}, production serves {serves}.{mend}"
+    serves = f"version {served.version}{f' of {served.name}' if served.name != name else ''}" if served else "no pair"
+    mend = f" Run `promote --pair {world.production.pair}` to tell MLflow." if world.production and served.name == name else ""
+    return f"DRIFT: MLflow has {says} of {name} at {where}, production serves {serves}.{mend}"

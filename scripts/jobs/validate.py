@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def validate(parts: Parts, pair: str) -> Validated:
     measured = _measure(entry, collection, suite, parts)
     baseline = _baseline(world, suite, parts)
     results = gates.judge(suite.gates, measured.means, baseline)
-    verdict, why = _verdict(results, suite, _missing_documents(suite, entry, collection))
+    verdict, why = _verdict(results, suite, baseline, _missing_documents(suite, entry, collection))
     evidence = Evidence(
         pair=pair,
         model_digest=entry.stamp.model.digest,
@@ -107,7 +108,7 @@ def _baseline(world: Catalogue, suite: Suite, parts: Parts) -> Baseline:
     if world.target is None:
         return Baseline()
     if world.production is None:
-        return Baseline(pair=world.target, unmeasured_because="it is not a pair of the kit, so its model is not known")
+        return Baseline(pair=world.target, unmeasured_because="it is not a pair of the kit, so its model is not known", foreign=True)
     name = world.production.pair.collection
     try:
         return Baseline(pair=name, means=_measure(world.production, parts.store.open(name), suite, parts).means)
@@ -118,21 +119,25 @@ def _baseline(world: Catalogue, suite: Suite, parts: Parts) -> Baseline:
 def _missing_documents(suite: Suite, entry: Entry, collection: Collection) -> dict[str, str]:
     """Relevant documents that the collection does not hold, each with a query that names it."""
     relevant = suite.relevant_documents()
-    if entry.stamp.layout.key.type is FieldType.INT64:
-        keys: dict[str, Any] = {doc: int(doc) for doc in relevant if doc.lstrip("-").isdigit()}
-    else:
-        keys = {doc: doc for doc in relevant}
+    whole = entry.stamp.layout.key.type is FieldType.INT64
+    keys: dict[str, Any] = {doc: int(doc) if whole else doc for doc in relevant if not whole or _is_int64(doc)}
     existing = collection.existing(list(keys.values())) if keys else set()
     return {doc: query for doc, query in relevant.items() if keys.get(doc) not in existing}
 
 
-def _verdict(results: tuple[gates.GateResult, ...], suite: Suite, missing: dict[str, str]) -> tuple[Verdict, str]:
-    """The gates' verdict, withheld where the suite itself does not allow one; and why, in one line."""
+def _is_int64(text: str) -> bool:
+    return re.fullmatch(r"-?[0-9]{1,19}", text) is not None and -(2**63) < int(text) < 2**63 - 1
+
+
+def _verdict(results: tuple[gates.GateResult, ...], suite: Suite, baseline: Baseline, missing: dict[str, str]) -> tuple[Verdict, str]:
+    """The gates' verdict, withheld where suite or baseline do not allow one; and why, in one line."""
     if not suite.judged:
         return Verdict.INCONCLUSIVE, "no query has a relevant document among the judgments"
     if not suite.gates:
         return Verdict.INCONCLUSIVE, "the suite has no gates"
     verdict = gates.verdict(results)
+    if verdict is Verdict.PASS and baseline.unmeasured_because and not baseline.foreign:
+        return Verdict.INCONCLUSIVE, f"production {baseline.pair} was not measured: {baseline.unmeasured_because}"
     if missing and not suite.allow_missing_documents and verdict is Verdict.PASS:
         doc, query = next(iter(missing.items()))
         return Verdict.INCONCLUSIVE, (
@@ -146,6 +151,10 @@ def _verdict(results: tuple[gates.GateResult, ...], suite: Suite, missing: dict[
 
 def _stamp(store: VectorStore, entry: Entry, evidence: Evidence) -> None:
     stamped = entry.stamp.changes(
-        state=_STATES[evidence.verdict], verdict=evidence.verdict.value, evidence=evidence.model_dump_json(), evidence_digest=evidence.digest
+        state=_STATES[evidence.verdict],
+        verdict=evidence.verdict.value,
+        evidence=evidence.model_dump_json(),
+        evidence_digest=evidence.digest,
+        rolled_back=entry.stamp.rolled_back and evidence.verdict is not Verdict.PASS,
     )
     store.set_properties(entry.pair.collection, stamped)

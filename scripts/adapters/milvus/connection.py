@@ -41,13 +41,16 @@ class Connection:
 
     def __init__(self, uri: str, token: str) -> None:
         # A failed call would print its traceback through this logger; it is told in one line instead.
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+        for name in ("pymilvus", "milvus_lite"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self.uri = uri
         self.embedded = "://" not in uri
-        if self.embedded:
-            Path(uri).resolve().parent.mkdir(parents=True, exist_ok=True)
         try:
+            if self.embedded:
+                Path(uri).resolve().parent.mkdir(parents=True, exist_ok=True)
             self._client = MilvusClient(uri, token=token, timeout=CONNECT_SECONDS)
+        except OSError as error:
+            raise UsageError(f"MILVUS_URI {shown(uri)!r} cannot be used: {error}.") from None
         except ConnectionConfigException as error:
             raise self._unusable(error) from None
         except (MilvusException, grpc.RpcError, ValueError) as error:
@@ -70,10 +73,6 @@ class Connection:
                         raise
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-    @property
-    def client(self) -> MilvusClient:
-        return self._client
 
     def close(self) -> None:
         self._client.close()
@@ -108,8 +107,8 @@ class Connection:
 
     def _no_connection(self, error: Exception) -> Exception:
         # A wrong token and a dead server give the same code and message (2.3.5): the port tells them apart.
-        address = urlsplit(self.uri)
         try:
+            address = urlsplit(self.uri)
             socket.create_connection((address.hostname or "", address.port or 19530), timeout=CONNECT_SECONDS).close()
         except (OSError, ValueError):
             return Unreachable(f"Nothing answers at MILVUS_URI {shown(self.uri)}.", hint="Is the address right and the server up?")
