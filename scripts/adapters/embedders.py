@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,12 @@ def load_model(folder: Path) -> Model:
     """The model in this folder. Raises UsageError, naming the reason, when it cannot be loaded here."""
     try:
         flavors = Description.load(str(folder)).flavors
-        if "sentence_transformers" in flavors:
-            _hide_progress_bars()
-            return SentenceTransformerModel(mlflow.sentence_transformers.load_model(str(folder)))
-        if "python_function" in flavors:
-            return PyfuncModel(mlflow.pyfunc.load_model(str(folder)))
+        with redirect_stdout(sys.stderr):  # what a model prints is not the command's answer
+            if "sentence_transformers" in flavors:
+                _hide_progress_bars()
+                return SentenceTransformerModel(mlflow.sentence_transformers.load_model(str(folder)))
+            if "python_function" in flavors:
+                return PyfuncModel(mlflow.pyfunc.load_model(str(folder)))
     except ModuleNotFoundError as error:
         raise UsageError(
             f"The model needs the package {error.name}, which is not installed here.",
@@ -74,7 +75,7 @@ def _hide_progress_bars() -> None:
 @contextmanager
 def _the_models_own_failure() -> Iterator[None]:
     try:
-        with redirect_stdout(sys.stderr):  # what a model prints is not the command's answer
+        with redirect_stdout(sys.stderr):
             yield
     except Exception as error:  # a model's own code may raise anything
         raise UnfitModel(f"The model failed while encoding: {_line(error)}.") from None
