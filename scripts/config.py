@@ -209,9 +209,14 @@ def load(path: Path, environ: dict[str, str] | None = None) -> Settings:
         raise UsageError(f"{path}: {_explain(error)}") from None
 
 
-def hide_milvus_uri() -> None:
-    """To be called before pymilvus is imported: it reads MILVUS_URI then, and dies of a milvus-lite file's path (3.0.2)."""
+def prepare_for_pymilvus() -> None:
+    """To be called before pymilvus is imported: what it and grpc read from the environment then is settled here.
+
+    pymilvus dies of a milvus-lite file's path in MILVUS_URI (3.0.2). grpc tells every lost ping on standard error ("Got goaway …
+    too_many_pings"), unless it is asked not to.
+    """
     os.environ.pop("MILVUS_URI", None)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def _environment(root: Path, environ: Any) -> Environment:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
 
-from scripts.config import Settings, hide_milvus_uri
+from scripts.config import Settings, prepare_for_pymilvus
 from scripts.ports import Registry, Source, VectorStore
 
 
@@ -30,7 +30,7 @@ class Wiring:
 
     @cached_property
     def store(self) -> VectorStore:
-        hide_milvus_uri()
+        prepare_for_pymilvus()
         from scripts.adapters.milvus import MilvusStore
 
         environment = self.settings.environment

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import socket
 import time
@@ -20,9 +19,6 @@ from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
 from scripts.addresses import shown
 from scripts.errors import Refused, Unreachable, UsageError
-
-# grpc's own log would tell every lost ping on standard error ("Got goaway … too_many_pings"). It reads this when first used.
-os.putenv("GRPC_VERBOSITY", "ERROR")
 
 # How long a call that lost its connection is repeated. Every write of the kit is safe to repeat: rows are upserted by key, aliases and
 # properties are set to a value. (pymilvus repeats some calls by itself, and some, like has_collection, not: 3.0.2.)
