@@ -64,9 +64,9 @@ class _Commands(click.Group):
             ctx.exit(INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
-        except Exception:
-            # A fault of the kit, not of its user. Python would end with 1, which here means "the answer is no".
-            traceback.print_exc()
+        except Exception as fault:
+            # The kit's, not its user's. Python would end with 1, which here means "the answer is no".
+            traceback.print_exception(fault)
             ctx.exit(FAULT_OF_THE_KIT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
