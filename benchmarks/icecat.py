@@ -278,8 +278,8 @@ PAGE = """\
 
 {rows:,} consumer-electronics products of the Icecat Open Catalogue and 68 shop queries with human grades, both from querqy/chorus;
 {judged} of the queries have a relevant product and count. Each model goes through the whole job: build, validate, promote, search.
-The second is validated against the first in production; then comes a rollback, and the second is validated and promoted again. The gates: nDCG@10
-at least 0.3, and at most 0.02 below production.
+The second is validated against the first in production; then comes a rollback, and the second is validated and promoted again.
+The gates: nDCG@10 at least 0.3, and at most 0.02 below production.
 
     python -m benchmarks.icecat {options}
 
