@@ -87,6 +87,10 @@ class Collection(Protocol):
         """Stored vectors, float32 [len(keys), dimension], in the order of `keys`."""
         ...
 
+    def find(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Of these rows those that it holds with the very same text: ascending positions, and vectors float32 [len(positions), dimension]."""
+        ...
+
     def existing(self, keys: Sequence[int] | Sequence[str]) -> set[int] | set[str]:
         """Those of `keys` that it holds."""
         ...

@@ -76,6 +76,13 @@ class MilvusCollection:
         found = {row[self.layout.key.name]: row[VECTOR] for row in self._by_key(keys, [VECTOR])}
         return np.asarray([found[key] for key in keys], dtype=np.float32)
 
+    def find(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """The text's hash is compared with what comes back, not with what was read before: another pass may write to this collection meanwhile."""
+        held = {row[self.layout.key.name]: row for row in self._by_key(rows.keys, [TEXT_HASH, VECTOR])}
+        found = [i for i, key in enumerate(rows.keys) if key in held and held[key][TEXT_HASH] == rows.text_hashes[i]]
+        vectors = np.asarray([held[rows.keys[i]][VECTOR] for i in found], dtype=np.float32)
+        return np.asarray(found, dtype=np.int64), vectors.reshape(len(found), self.layout.dimension)
+
     def existing(self, keys: Sequence[int] | Sequence[str]) -> set[int] | set[str]:
         return {row[self.layout.key.name] for row in self._by_key(keys, [])}
 
