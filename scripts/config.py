@@ -219,6 +219,12 @@ def prepare_for_pymilvus() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
+def s3_location() -> tuple[str, str]:
+    """Endpoint and region of S3, each empty where it is not set. AWS's own clients read these variables; Arrow (25.0) leaves the endpoint out."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    return endpoint, os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "")
+
+
 def _environment(root: Path, environ: Any) -> Environment:
     embedded = root / EMBEDDED_FOLDER
     return Environment(
