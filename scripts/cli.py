@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts import __version__
+from scripts import __version__, options
 from scripts.errors import KitError
 
 if TYPE_CHECKING:
@@ -23,31 +23,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 FAULT_OF_THE_KIT = 70
-
-_config = click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), default=Path("promotion.yaml"), show_default=True, help="The service's configuration."
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON, for machines.")
-_pair = click.option("--pair", required=True, metavar="PAIR", help="A pair's name, or the pair.json that `create --out` wrote.")
-
-
-def _can_be_written(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Found out before the work, not after it."""
-    if path is None:
-        return None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.BadParameter(f"{str(path)!r} cannot be written: {error.strerror}.") from None
-    if path.is_dir():
-        raise click.BadParameter(f"{str(path)!r} is a folder.")
-    return path
-
-
-_out = click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), callback=_can_be_written, help="Also write the result to this file."
-)
-_dry_run = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 
 
 class _Commands(click.Group):
@@ -86,7 +61,7 @@ def _command(example: str, **settings: Any) -> Callable[[Callable[..., Any]], cl
     """A command with --config and --json, whose help ends with an example."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        return main.command(epilog=f"Example:  python -m scripts {example}", **settings)(_config(_json(function)))
+        return main.command(epilog=f"Example:  python -m scripts {example}", **settings)(options.config(options.as_json(function)))
 
     return decorate
 
@@ -122,33 +97,29 @@ def _build_of(build_id: str | None, kit: Wiring) -> Build:
     return Build(id=build_id or environment.build_id or secrets.token_hex(8), created_at=kit.now(), url=environment.build_url)
 
 
-def _candidate_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    function = click.option("--model-version", type=click.IntRange(min=1), help="Pin this version instead of the candidate.")(function)
-    return click.option("--build-id", help="Names the attempt: the same id finds the same pair again. [default: CIRCLE_WORKFLOW_ID, else random]")(function)
-
-
 @_command("build --out pair.json")
-@_candidate_options
-@_out
-def build(config: Path, as_json: bool, model_version: int | None, build_id: str | None, out: Path | None) -> None:
+@options.candidate
+@options.reuse
+@options.passes
+@options.out
+def build(config: Path, as_json: bool, model_version: int | None, build_id: str | None, reuse: str | None, out: Path | None, **how: Any) -> None:
     """Create, embed and finish the candidate's pair."""
     from scripts.jobs.build import build as job
     from scripts.jobs.create import Created
-    from scripts.progress import progress
 
     def created(first: Created) -> None:
         click.echo(first.lines()[0], err=True)
         if out:
             first.write(out)
 
-    with _open(config) as kit, progress("embed", kit.source.rows_estimate()) as advance:
-        result = job(kit, pinned=model_version, build=_build_of(build_id, kit), advance=advance, created=created)
+    with _open(config) as kit, options.passing(kit, **how) as passes:
+        result = job(kit, pinned=model_version, build=_build_of(build_id, kit), how=passes, reuse=bool(reuse), created=created)
     _show(result, as_json)
 
 
 @_command("create --out pair.json")
-@_candidate_options
-@_out
+@options.candidate
+@options.out
 def create(config: Path, as_json: bool, model_version: int | None, build_id: str | None, out: Path | None) -> None:
     """Find the candidate model version and create its version-stamped collection."""
     from scripts.jobs.create import create as job
@@ -160,22 +131,24 @@ def create(config: Path, as_json: bool, model_version: int | None, build_id: str
     _show(result, as_json)
 
 
-@_command("embed --pair pair.json")
-@_pair
-def embed(config: Path, as_json: bool, pair: str) -> None:
+@_command("embed --pair pair.json --shard 0/4")
+@options.pair
+@click.option("--shard", metavar="I/N", help="Only this share of the keys; `finish` needs all. [default: CIRCLE_NODE_INDEX/CIRCLE_NODE_TOTAL, else all]")
+@options.reuse
+@options.passes
+def embed(config: Path, as_json: bool, pair: str, shard: str | None, reuse: str | None, **how: Any) -> None:
     """Make the pair's collection equal to the source. Safe to run again after a crash."""
     from scripts.jobs import pair_file
     from scripts.jobs.embed import embed as job
-    from scripts.progress import progress
 
     name = pair_file.read(pair)
-    with _open(config) as kit, progress("embed", kit.source.rows_estimate()) as advance:
-        result = job(kit, name, advance=advance)
+    with _open(config) as kit, options.passing(kit, shard=shard or kit.settings.environment.shard, **how) as passes:
+        result = job(kit, name, passes, reuse=bool(reuse))
     _show(result, as_json)
 
 
 @_command("finish --pair pair.json")
-@_pair
+@options.pair
 def finish(config: Path, as_json: bool, pair: str) -> None:
     """Flush, index and load the pair, and prove that it is ready."""
     from scripts.jobs import pair_file
@@ -188,8 +161,8 @@ def finish(config: Path, as_json: bool, pair: str) -> None:
 
 
 @_command("validate --pair pair.json --out evidence.json")
-@_pair
-@_out
+@options.pair
+@options.out
 def validate(config: Path, as_json: bool, pair: str, out: Path | None) -> None:
     """Run the golden queries against the pair and against production, and give a verdict."""
     from scripts.jobs import pair_file
@@ -203,10 +176,24 @@ def validate(config: Path, as_json: bool, pair: str, out: Path | None) -> None:
     _show(result, as_json)
 
 
+@_command("catch-up product_embeddings_v12_af8c1901", name="catch-up")
+@click.argument("pair")
+@options.passes
+def catch_up(config: Path, as_json: bool, pair: str, **how: Any) -> None:
+    """Bring what changed in the source since a pair was built into that pair: a candidate, or the previous one."""
+    from scripts.jobs import pair_file
+    from scripts.jobs.catch_up import catch_up as job
+
+    name = pair_file.read(pair)
+    with _open(config) as kit, options.passing(kit, **how) as passes:
+        result = job(kit, name, passes)
+    _show(result, as_json)
+
+
 @_command("promote --pair product_embeddings_v12_af8c1901 --dry-run")
-@_pair
+@options.pair
 @click.option("--evidence", metavar="DIGEST", help="The evidence digest that was approved; refuse any other.")
-@_dry_run
+@options.dry_run
 def promote(config: Path, as_json: bool, pair: str, evidence: str | None, dry_run: bool) -> None:
     """Point production at a validated pair, then move its model version in MLflow."""
     from scripts.jobs import pair_file
@@ -221,7 +208,7 @@ def promote(config: Path, as_json: bool, pair: str, evidence: str | None, dry_ru
 @_command("rollback --reason 'prices missing from results'")
 @click.option("--to", metavar="PAIR", help="Another pair than the one that production replaced.")
 @click.option("--reason", default="", help="Why; it is kept with the pair.")
-@_dry_run
+@options.dry_run
 def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: bool) -> None:
     """Point production back at the previous pair. Needs no source, no model and no MLflow."""
     from scripts.jobs import pair_file
@@ -234,7 +221,7 @@ def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: 
 
 
 @_command("cleanup --dry-run")
-@_dry_run
+@options.dry_run
 def cleanup(config: Path, as_json: bool, dry_run: bool) -> None:
     """Drop pairs that retention does not keep."""
     from scripts.jobs.cleanup import cleanup as job

@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from scripts import digests
+from scripts.addresses import has_secret
 from scripts.errors import UsageError
 from scripts.layout import FIELD_NAME, RESERVED, Consistency, FieldType, Index
 from scripts.pair import Embedding, identifier, production_alias
@@ -63,10 +65,16 @@ class OnBadRow(StrEnum):
 _WORDS_OF_FILTERS = frozenset("and or not in like between exists is null true false rowid timestamp".split())
 
 
+_FILES = ("", "file", "s3", "gs", "gcs", "hdfs", "abfs", "abfss", "http", "https")
+_DATABASES = ("postgresql", "postgres", "sqlite", "mysql", "mariadb", "oracle", "mssql")
+
+
 class SourceSettings(_Section):
     """Where rows come from, what identifies them, and which text is embedded."""
 
     uri: tuple[str, ...] = Field(min_length=1)
+    table: str = ""
+    query: str = ""
     key: str
     text: str
     columns: tuple[str, ...] = ()
@@ -95,6 +103,26 @@ class SourceSettings(_Section):
             raise ValueError("names no column; write for example '{product_name}. {product_description}'")
         return template
 
+    @field_validator("uri")
+    @classmethod
+    def _without_secrets(cls, uris: tuple[str, ...]) -> tuple[str, ...]:
+        if any(map(has_secret, uris)):
+            raise ValueError("has a secret in it; take it out: a database's password goes into SOURCE_PASSWORD, others into their own variables")
+        return uris
+
+    @model_validator(mode="after")
+    def _files_or_a_database(self) -> SourceSettings:
+        schemes = [uri.partition("://")[0].lower() if "://" in uri else "" for uri in self.uri]
+        if not self.is_database:
+            if any(scheme.partition("+")[0] in _DATABASES for scheme in schemes):
+                raise ValueError("a database needs source.table or source.query")
+            return self
+        if self.table and self.query:
+            raise ValueError("has both table and query; a source is one of them")
+        if len(schemes) > 1 or schemes[0] in _FILES:
+            raise ValueError("table and query are for one database, such as postgresql+psycopg://user@host/db or sqlite:///products.db")
+        return self
+
     @model_validator(mode="after")
     def _fields_are_valid(self) -> SourceSettings:
         for name in (self.key, *self.columns):
@@ -115,6 +143,16 @@ class SourceSettings(_Section):
         """Every column that must be read, each once: key, the text's, then the stored ones."""
         return tuple(dict.fromkeys((self.key, *template_columns(self.text), *self.columns)))
 
+    @property
+    def is_database(self) -> bool:
+        return bool(self.table or self.query)
+
+    @property
+    def identity(self) -> str:
+        """What the pair's stamp calls the source. It has no secrets in it: none are taken in the configuration."""
+        what = f"table {self.table}" if self.table else f"query {digests.of_json(self.query)[:16]}" if self.query else ""
+        return " ".join((*self.uri, what)).strip()
+
     def policy(self, fault: BadRow) -> OnBadRow:
         return self.on_bad_row.get(fault, OnBadRow.ERROR)
 
@@ -130,8 +168,11 @@ class Environment(_Section):
     mlflow_uri: str = Field(repr=False)  # either may have a password in it
     milvus_uri: str = Field(repr=False)
     milvus_token: SecretStr
+    source_password: SecretStr = SecretStr("")
     build_id: str
     build_url: str
+    shard: str
+    """`I/N` where a pipeline runs this job N times in parallel, else empty."""
 
 
 class Settings(_Section):
@@ -231,8 +272,10 @@ def _environment(root: Path, environ: Any) -> Environment:
         mlflow_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{embedded / 'mlflow.db'}",
         milvus_uri=environ.get("MILVUS_URI") or str(embedded / "milvus.db"),
         milvus_token=SecretStr(environ.get("MILVUS_TOKEN", "")),
+        source_password=SecretStr(environ.get("SOURCE_PASSWORD", "")),
         build_id=environ.get("CIRCLE_WORKFLOW_ID", ""),
         build_url=environ.get("CIRCLE_BUILD_URL", ""),
+        shard=f"{environ.get('CIRCLE_NODE_INDEX', '')}/{total}" if (total := environ.get("CIRCLE_NODE_TOTAL", "")) not in ("", "1") else "",
     )
 
 

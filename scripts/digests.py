@@ -51,9 +51,21 @@ def of_rows(key_ids: np.ndarray, text_hashes: np.ndarray, column_hashes: np.ndar
 
     It does not depend on the order of rows, so digests of windows, files and shards add up to that of the whole source.
     """
-    keys = key_ids if key_ids.dtype == np.int64 else of_texts(key.hex() for key in key_ids.tolist())
-    mixed = _mix(keys.view(np.uint64) ^ _mix(text_hashes.view(np.uint64) ^ _mix(column_hashes.view(np.uint64))))
+    mixed = _mix(_folded(key_ids) ^ _mix(text_hashes.view(np.uint64) ^ _mix(column_hashes.view(np.uint64))))
     return int(mixed.sum(dtype=np.uint64))
+
+
+def spread(key_ids: np.ndarray) -> np.ndarray:
+    """Key ids as evenly spread uint64, to divide them into shares: neighbouring keys, or all even ones, fall anywhere."""
+    return _mix(_folded(key_ids))
+
+
+def _folded(key_ids: np.ndarray) -> np.ndarray:
+    """Key ids as uint64: int64 ones as they are, of the 128 bits of others the two halves combined."""
+    if key_ids.dtype == np.int64:
+        return key_ids.view(np.uint64)
+    halves = np.ascontiguousarray(key_ids).view(np.uint64).reshape(-1, 2)
+    return halves[:, 0] ^ _mix(halves[:, 1])
 
 
 def _mix(values: np.ndarray) -> np.ndarray:

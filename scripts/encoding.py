@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from scripts.errors import Refused, UnfitModel
+from scripts.errors import EncodingFailed, Refused, UnfitModel
 from scripts.pair import Embedding, Stamp, identifier
 from scripts.ports import Model, ModelVersion, Registry
 
 # Any text will do: the answer's width is what is asked for.
 PROBE = "a text of no importance"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Some texts of those that were asked for, with their vectors, float32 [len(positions), dimension]."""
+
+    positions: list[int]
+    vectors: np.ndarray
+    distinct: int
+    """How many texts were encoded for them."""
 
 
 class Encoder:
@@ -24,29 +35,44 @@ class Encoder:
         self.dimension: int | None = None
         self.dimension = self._encode([PROBE], embedding.document_prompt, lambda _: "the probe text").shape[1]
 
-    def documents(self, texts: Sequence[str], places: Sequence[str]) -> np.ndarray:
-        """Float32 [len(texts), dimension]. Equal texts are encoded once; encoding goes by length, which wastes the least padding.
+    def documents(self, texts: Sequence[str], place: Callable[[int], str]) -> Iterator[Encoded]:
+        """All of these texts, a batch of the model's at a time. Equal texts are encoded once; the longest go first, because texts of like
+        length waste the least padding and what does not fit into memory shows at once.
 
-        `places[i]` names text i when its vector is unfit. Raises UnfitModel.
+        `place(i)` names text i when its vector is unfit. Raises UnfitModel.
         """
-        distinct = dict.fromkeys(sorted(texts, key=len))
-        order = {text: position for position, text in enumerate(distinct)}
-        where = {order[text]: place for text, place in zip(texts, places, strict=True)}
-        vectors = self._encode(list(distinct), self._embedding.document_prompt, where.__getitem__)
-        return vectors[[order[text] for text in texts]]
+        where: dict[str, list[int]] = {}
+        for position, text in enumerate(texts):
+            where.setdefault(text, []).append(position)
+        distinct = sorted(where, key=len, reverse=True)
+        size = self._model.batch_size
+        for start in range(0, len(distinct), size):
+            batch = distinct[start : start + size]
+            vectors = self._encode(batch, self._embedding.document_prompt, lambda i, batch=batch: place(where[batch[i]][0]))
+            again = np.repeat(np.arange(len(batch)), [len(where[text]) for text in batch])
+            yield Encoded([position for text in batch for position in where[text]], vectors[again], len(batch))
 
     def queries(self, texts: Sequence[str]) -> np.ndarray:
         """Float32 [len(texts), dimension], with the query prompt. Raises UnfitModel."""
-        return self._encode(list(texts), self._embedding.query_prompt, lambda i: f"query {texts[i]!r}")
-
-    def _encode(self, texts: list[str], prompt: str, name: Callable[[int], str]) -> np.ndarray:
         size = self._model.batch_size
-        parts: list[np.ndarray] = []
-        for start in range(0, len(texts), size):
-            batch = texts[start : start + size]
-            vectors = checked(self._model.encode(batch, prompt), len(batch), self.dimension, lambda i, start=start: name(start + i))
-            parts.append(_normalised(vectors) if self._embedding.normalize else vectors)
-        return np.concatenate(parts)
+        batches = [list(texts[start : start + size]) for start in range(0, len(texts), size)]
+        return np.concatenate([self._encode(batch, self._embedding.query_prompt, lambda i, batch=batch: f"query {batch[i]!r}") for batch in batches])
+
+    def cut_off(self, texts: Sequence[str]) -> list[int]:
+        """Positions of those texts of which the model reads only the beginning; none where it does not say."""
+        return self._model.cut_off(texts, self._embedding.document_prompt)
+
+    def _encode(self, batch: list[str], prompt: str, name: Callable[[int], str]) -> np.ndarray:
+        try:
+            answer = self._model.encode(batch, prompt)
+        except EncodingFailed as error:
+            if len(batch) == 1:
+                raise EncodingFailed(f"{error.what.rstrip('.')}: {name(0)}.") from None
+            # In halves: either one text is at fault and gets named, or it was too much at once and now fits.
+            half = len(batch) // 2
+            return np.concatenate([self._encode(batch[:half], prompt, name), self._encode(batch[half:], prompt, lambda i: name(half + i))])
+        vectors = checked(answer, len(batch), self.dimension, name)
+        return _normalised(vectors) if self._embedding.normalize else vectors
 
 
 def _normalised(vectors: np.ndarray) -> np.ndarray:

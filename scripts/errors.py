@@ -38,6 +38,10 @@ class UnfitModel(AnswerIsNo):
     """The model answers, but not with usable vectors."""
 
 
+class EncodingFailed(UnfitModel):
+    """The model raised an error of its own instead of answering."""
+
+
 class UsageError(KitError):
     """The command, the configuration or the source data has to be changed first."""
 

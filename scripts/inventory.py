@@ -10,6 +10,7 @@ import numpy as np
 from scripts import digests
 from scripts.ports import Page
 from scripts.records import Rows
+from scripts.shards import Shard
 
 
 class KeySet:
@@ -54,10 +55,10 @@ class Difference(IntEnum):
 
 
 class Inventory:
-    """A collection's keys and content hashes, read once and sorted by key."""
+    """A collection's keys and content hashes, or a shard's, read once and sorted by key."""
 
-    def __init__(self, pages: Iterable[Page]) -> None:
-        parts = [(digests.of_keys(page.keys), page.text_hashes, page.column_hashes) for page in pages if len(page.keys)]
+    def __init__(self, pages: Iterable[Page], shard: Shard = Shard()) -> None:
+        parts = [_part(page, shard) for page in pages if len(page.keys)]
         if not parts:
             self._ids = self._texts = self._columns = np.empty(0, dtype=np.int64)
             return
@@ -83,3 +84,9 @@ class Inventory:
     def missing_from(self, seen: KeySet) -> int:
         """How many held keys the pass has not seen."""
         return int((~seen.contains(self._ids)).sum())
+
+
+def _part(page: Page, shard: Shard) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ids = digests.of_keys(page.keys)
+    mine = slice(None) if shard.is_all else shard.holds(ids)
+    return ids[mine], page.text_hashes[mine], page.column_hashes[mine]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scripts import digests
 from scripts.errors import Refused, UsageError
 from scripts.layout import Layout
+from scripts.shards import Shard
 
 STAMP_FORMAT = 1
 PREFIX = "promotion."
@@ -107,12 +109,24 @@ class Build(_Frozen):
 
 
 class Content(_Frozen):
-    """What a complete pass over the source found; the collection holds exactly this."""
+    """What a complete pass over the source found, or over one shard of it; the collection holds exactly this."""
 
     rows: int
     fingerprint: str
+    """Of the set of rows, 16 hex digits. Those of shards add up to that of the whole (modulo 2**64)."""
     skipped: int
     read_at: datetime
+    """When the pass began: the watermark. What changed in the source later may not be in it."""
+
+    @classmethod
+    def total(cls, parts: Collection[Content]) -> Content:
+        """Of all shards together; there is at least one."""
+        return cls(
+            rows=sum(part.rows for part in parts),
+            fingerprint=f"{sum(int(part.fingerprint, 16) for part in parts) % 2**64:016x}",
+            skipped=sum(part.skipped for part in parts),
+            read_at=min(part.read_at for part in parts),
+        )
 
 
 class Stamp(_Frozen):
@@ -126,9 +140,10 @@ class Stamp(_Frozen):
     source: str
     build: Build
     state: State = State.BUILDING
+    shards: dict[str, Content | None] = Field(default_factory=dict)
+    """What each complete pass found, by shard; None for a shard that a pass is at work on, or whose pass stopped early."""
     content: Content | None = None
-    filled: bool = False
-    """Whether the collection holds `content`; not while a pass is under way, nor after one that stopped early."""
+    """What the collection held when it was last proved ready."""
     verdict: str = ""
     evidence: str = ""
     evidence_digest: str = ""
@@ -149,6 +164,23 @@ class Stamp(_Frozen):
     @property
     def fingerprint(self) -> str:
         return self.embedding.fingerprint(self.model.digest)
+
+    @property
+    def missing_shards(self) -> list[Shard]:
+        """Those whose pass has yet to be completed; the whole, where none ever was."""
+        done = self._shards_done()
+        return [shard for shard in next(iter(done), Shard()).siblings() if shard not in done]
+
+    @property
+    def read_content(self) -> Content | None:
+        """What the source had when it was last read as a whole; None while a shard is missing."""
+        return None if self.missing_shards else Content.total(self._shards_done().values())
+
+    def _shards_done(self) -> dict[Shard, Content]:
+        """Of the finest division that there is: two passes that divided the keys differently may have crossed."""
+        done = {Shard.named(name): content for name, content in self.shards.items() if content}
+        count = max((shard.count for shard in done), default=1)
+        return {shard: content for shard, content in done.items() if shard.count == count}
 
     @property
     def last_active(self) -> datetime:
@@ -213,6 +245,8 @@ def _flatten(stamp: dict[str, Any]) -> dict[str, str]:
 
 
 def _string(value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value, separators=(",", ":"))
     return "" if value is None else str(value)
 
 
@@ -220,7 +254,9 @@ def _unflatten(flat: dict[str, str]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for key, value in flat.items():
         outer, _, inner = key.partition(".")
-        if inner:
+        if outer == "shards":
+            nested.setdefault(outer, {})[inner] = json.loads(value) if value else None
+        elif inner:
             nested.setdefault(outer, {})[inner] = value
         elif key in _AS_JSON:
             nested[key] = json.loads(value)

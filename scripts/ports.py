@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from scripts.config import Settings
+from scripts.config import Settings, SourceSettings
 from scripts.layout import Column, Layout
 from scripts.records import RawRows, Rows
 
@@ -38,7 +38,14 @@ class Model(Protocol):
     """How many texts it should be given at once."""
 
     def encode(self, texts: Sequence[str], prompt: str) -> Any:
-        """One vector per text, in order. What comes back is not trusted: `encoding` checks it."""
+        """One vector per text, in order. What comes back is not trusted: `encoding` checks it.
+
+        Raises EncodingFailed when the model's own code fails.
+        """
+        ...
+
+    def cut_off(self, texts: Sequence[str], prompt: str) -> list[int]:
+        """Positions of the texts that are longer than the model takes, of which it reads the beginning. Empty where that is not known."""
         ...
 
 
@@ -78,6 +85,8 @@ class Collection(Protocol):
 
     name: str
     layout: Layout
+    writes_in_flight: int
+    """How many calls of `write` at the same time serve it best."""
 
     def contents(self) -> Iterator[Page]:
         """Everything it holds now, acknowledged writes included."""
@@ -122,6 +131,14 @@ class Collection(Protocol):
         ...
 
 
+class Importer(Protocol):
+    """Takes rows whose keys the collection does not hold. May hold them back; after `close` all of them are in the collection."""
+
+    def add(self, rows: Rows, vectors: np.ndarray) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class VectorStore(Protocol):
     """The catalogue: which collections and aliases there are, and what they are stamped with."""
 
@@ -154,6 +171,25 @@ class VectorStore(Protocol):
         ...
 
     def open(self, collection: str) -> Collection: ...
+
+
+class VectorCache(Protocol):
+    """Vectors that one embedding has given before. Losing it costs time, never correctness: what cannot be read is a miss."""
+
+    def find(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Ascending positions of the texts whose vector is kept, and those vectors, float32 [len(positions), dimension]."""
+        ...
+
+    def keep(self, texts: Sequence[str], vectors: np.ndarray) -> None: ...
+
+    @property
+    def trouble(self) -> str:
+        """Why some vectors could not be kept; empty where all is well."""
+        ...
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,5 +241,13 @@ class Parts(Protocol):
 
     @property
     def source(self) -> Source: ...
+
+    def open_source(self, settings: SourceSettings) -> Source:
+        """The same source, read in another way."""
+        ...
+
+    def cache(self, fingerprint: str, dimension: int) -> VectorCache | None:
+        """Vectors that this embedding has given before, to be closed after use; None where no cache is configured."""
+        ...
 
     def now(self) -> datetime: ...

@@ -17,6 +17,7 @@ from scripts import digests
 from scripts.config import BadRow, OnBadRow, SourceSettings
 from scripts.errors import UsageError
 from scripts.layout import MAX_KEY_BYTES, Column, FieldType
+from scripts.shards import Shard
 from scripts.values import CONVERTERS, WRITERS, BadValue, as_json, int64_of, is_empty, is_missing, shown, text_of
 
 EXAMPLES_KEPT = 5
@@ -39,6 +40,10 @@ class RawRows:
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
+    def take(self, positions: Sequence[int]) -> dict[str, list[Any]]:
+        """The columns at these positions."""
+        return {name: [values[i] for i in positions] for name, values in self.columns.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -58,7 +63,8 @@ class Rows:
 
     def take(self, positions: Sequence[int] | np.ndarray) -> Rows:
         at = np.asarray(positions, dtype=np.int64)
-        pick = lambda values: [values[i] for i in at]  # noqa: E731
+        places = at.tolist()  # Python's own numbers index a list faster than numpy's
+        pick = lambda values: [values[i] for i in places]  # noqa: E731
         return Rows(
             keys=pick(self.keys),
             texts=pick(self.texts),
@@ -67,6 +73,22 @@ class Rows:
             key_ids=self.key_ids[at],
             text_hashes=self.text_hashes[at],
             column_hashes=self.column_hashes[at],
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """All rows of these, in order; there is at least one."""
+        if len(parts) == 1:
+            return parts[0]
+        chained = lambda lists: [value for values in lists for value in values]  # noqa: E731
+        return cls(
+            keys=chained(part.keys for part in parts),
+            texts=chained(part.texts for part in parts),
+            columns={name: chained(part.columns[name] for part in parts) for name in parts[0].columns},
+            places=chained(part.places for part in parts),
+            key_ids=np.concatenate([part.key_ids for part in parts]),
+            text_hashes=np.concatenate([part.text_hashes for part in parts]),
+            column_hashes=np.concatenate([part.column_hashes for part in parts]),
         )
 
 
@@ -95,25 +117,29 @@ class Faults:
 
 
 class RowCleaner:
-    """Turns raw rows into clean ones, by one source's settings and field types."""
+    """Turns raw rows into clean ones, by one source's settings and field types; with a shard, those of its share alone."""
 
-    def __init__(self, settings: SourceSettings, key: Column, columns: tuple[Column, ...], faults: Faults) -> None:
+    def __init__(self, settings: SourceSettings, key: Column, columns: tuple[Column, ...], faults: Faults, shard: Shard = Shard()) -> None:
         self._settings = settings
         self._key = key
         self._columns = columns
         self._template = [(literal, name) for literal, name, *_ in string.Formatter().parse(settings.text)]
         self._faults = faults
+        self._shard = shard
 
     def clean(self, raw: RawRows) -> Rows:
         """The good rows of `raw`, in order. Bad ones go to Faults, which raises UsageError where the configuration says so.
 
         Works column by column, which is several times faster than row by row. Of each bad row the first fault counts.
         """
+        places = [f"{raw.file}, row {row}" for row in range(raw.first_row, raw.first_row + len(raw))]
+        if not self._shard.is_all:
+            mine = self._share(raw)
+            raw, places = RawRows(raw.file, raw.first_row, raw.take(mine)), [places[i] for i in mine]
         bad: dict[int, BadValue] = {}
         keys = _convert(self._key_of, raw.columns[self._key.name], bad)
         texts = self._texts(raw, bad)
         columns = {column.name: _convert(CONVERTERS[column.type], raw.columns[column.name], bad, column.name) for column in self._columns}
-        places = [f"{raw.file}, row {row}" for row in range(raw.first_row, raw.first_row + len(raw))]
         for position in sorted(bad):
             key = shown(raw.columns[self._key.name][position])
             self._faults.add(bad[position].kind, f"key {key} in {places[position]}: {bad[position]}")
@@ -130,6 +156,14 @@ class RowCleaner:
             text_hashes=digests.of_texts(texts),
             column_hashes=self._hashes(columns, len(keys)),
         )
+
+    def _share(self, raw: RawRows) -> list[int]:
+        """Positions of this shard's rows. Those without a usable key, which would be nobody's, are the first shard's."""
+        bad: dict[int, BadValue] = {}
+        keys = _convert(self._key_of, raw.columns[self._key.name], bad)
+        good = [position for position in range(len(raw)) if position not in bad]
+        mine = list(compress(good, self._shard.holds(digests.of_keys([keys[i] for i in good])))) if good else []
+        return sorted([*mine, *bad]) if self._shard.index == 0 else mine
 
     def _key_of(self, value: Any) -> int | str:
         if is_empty(value):

@@ -1,123 +1,236 @@
-"""`sync(source → collection)`: the one primitive that moves data."""
+"""`sync(source → collection)`: the one primitive that moves data.
+
+Four things go on at the same time, with short queues between them: the source is read and cleaned; its rows are compared with what the
+collection holds, and vectors that exist already are fetched; texts are encoded, a window at a time; rows are written.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import numpy as np
 
 from scripts import digests
 from scripts.config import BadRow, SourceSettings
-from scripts.encoding import Encoder
 from scripts.errors import UsageError
+from scripts.flow import InFlight, ahead
 from scripts.inventory import Difference, Inventory, KeySet
-from scripts.pair import Content
-from scripts.ports import Collection, Source
+from scripts.pace import Pace
+from scripts.ports import Collection, Importer, Source
 from scripts.records import Faults, RowCleaner, Rows
+from scripts.report import SyncReport
+from scripts.shards import Shard
+from scripts.supply import Supply
+
+# Texts are encoded in order of length within a window. It is also about what a crash makes a pass encode again. (Of 500 texts, 1.05 times
+# the cost of ordering them all; MiniLM, product texts.)
+WINDOW_ROWS = 4_096
+WINDOW_CHARACTERS = 16 << 20
+CLEANED_AHEAD, COMPARED_AHEAD = 4, 2
 
 
-@dataclass(slots=True)
-class SyncReport:
-    """What a pass did, in rows. `embedded` counts encoded texts; equal texts in a window are encoded once, the rest is `deduplicated`."""
+@dataclass(frozen=True)
+class Pass:
+    """How a pass over the source goes about it."""
 
-    faults: Faults
-    seen: int = 0
-    unchanged: int = 0
-    embedded: int = 0
-    deduplicated: int = 0
-    copied: int = 0
-    written: int = 0
-    deleted: int = 0
-    fingerprint: int = 0
-    seconds: float = 0.0
-    _began: float = field(default_factory=time.monotonic)
-
-    @property
-    def skipped(self) -> int:
-        return self.faults.total
-
-    @property
-    def rows(self) -> int:
-        """Distinct good keys of the source: what the collection holds after a complete pass."""
-        return self.seen - self.skipped
-
-    @property
-    def rate(self) -> float:
-        return self.seen / self.seconds if self.seconds else 0.0
-
-    def content(self, *, now: datetime) -> Content:
-        return Content(rows=self.rows, fingerprint=f"{self.rows}-{self.fingerprint:016x}", skipped=self.skipped, read_at=now)
+    shard: Shard = Shard()
+    pace: Pace = field(default_factory=Pace)
+    allow_empty: bool = False
+    """Whether an empty source may empty the collection."""
+    importer: Importer | None = None
+    """Takes the new rows, where they are not to be written one batch after the other."""
+    advance: Callable[[int], None] = lambda rows: None
+    """Told of rows of the source that are done, or about to be."""
 
 
-def sync(
-    source: Source, settings: SourceSettings, encoder: Encoder, collection: Collection, *, advance: Callable[[int], None] = lambda rows: None
-) -> SyncReport:
+def sync(source: Source, settings: SourceSettings, collection: Collection, supply: Supply, how: Pass | None = None) -> SyncReport:
     """Makes the collection equal to the source, comparing (key, content hash). Safe to run again after any crash.
 
     What the collection holds is read from the collection itself, so only unfinished work is done again. Rows that the source no longer
-    has are deleted, but only after a complete pass: a pass that stops early deletes nothing. `advance` is told of rows read.
+    has are deleted, but only after a complete pass: a pass that stops early deletes nothing. A pass over one shard leaves the keys of
+    all others alone.
 
     Raises UsageError on an empty source (nothing is deleted then) and on bad rows that the configuration calls errors;
     UnfitModel when a vector is not usable.
     """
-    held = Inventory(collection.contents())
-    seen = KeySet()
+    how = how or Pass()
     report = SyncReport(Faults(settings))
-    # The collection's own types, not those that the source shows today: a first empty price must not turn int64 into double half way.
-    cleaner = RowCleaner(settings, collection.layout.key, collection.layout.columns, report.faults)
-    for raw in source.read():
-        rows = _without_duplicates(cleaner.clean(raw), seen, report.faults)
-        _apply(rows, held.compare(rows), encoder, collection, report)
-        report.seen += len(raw)
-        report.fingerprint = (report.fingerprint + digests.of_rows(rows.key_ids, rows.text_hashes, rows.column_hashes)) % 2**64
-        advance(len(raw))
-    if report.rows == 0:
-        raise UsageError(
-            f"The source has no usable rows ({report.seen} read, {report.skipped} skipped).",
-            hint="Check source.uri; nothing was deleted from the collection.",
-        )
-    if held.missing_from(seen):
-        report.deleted = _delete_unseen(collection, seen)
-    report.seconds = time.monotonic() - report._began
+    began = time.monotonic()
+    survey = _Survey(source, settings, collection, supply, how.shard, report)
+    with InFlight(collection.writes_in_flight) as writes:
+        sink = _Sink(collection, how, writes, report)
+        window = _Window()
+        with closing(ahead(survey.differences(), COMPARED_AHEAD)) as pieces:
+            for piece in pieces:
+                for positions, vectors in piece.copies:
+                    sink.put(piece.rows.take(positions), vectors, piece.new[positions])
+                    report.copied += len(positions)
+                window.add(piece.rows.take(piece.rest), piece.new[piece.rest])
+                if window.is_full:
+                    _encode(*window.empty(), supply, sink, report)
+                how.advance(piece.read)
+        if len(window):
+            _encode(*window.empty(), supply, sink, report)
+    if how.importer:
+        how.importer.close()
+    survey.refuse_nothing(how.allow_empty)
+    report.deleted = survey.delete_vanished(how.pace)
+    report.seconds = time.monotonic() - began
     return report
 
 
-def _without_duplicates(rows: Rows, seen: KeySet, faults: Faults) -> Rows:
-    """The first row of each key."""
-    if not len(rows):
-        return rows
-    repeated = seen.add(rows.key_ids)
-    for position in np.flatnonzero(repeated):
-        faults.add(BadRow.DUPLICATE_KEY, f"key {rows.keys[position]} again in {rows.places[position]}")
-    return rows.take(np.flatnonzero(~repeated)) if repeated.any() else rows
+def _encode(rows: Rows, new: np.ndarray, supply: Supply, sink: _Sink, report: SyncReport) -> None:
+    for position in supply.cut_off(rows):
+        report.note_cut_off(rows.keys[position])
+    for encoded in supply.encode(rows):
+        sink.put(rows.take(encoded.positions), encoded.vectors, new[encoded.positions])
+        report.embedded += encoded.distinct
+        report.deduplicated += len(encoded.positions) - encoded.distinct
 
 
-def _apply(rows: Rows, difference: np.ndarray, encoder: Encoder, collection: Collection, report: SyncReport) -> None:
-    """Brings one window of rows into the collection."""
-    report.unchanged += int((difference == Difference.SAME).sum())
-    if (to_copy := np.flatnonzero(difference == Difference.COLUMNS)).size:
-        changed = rows.take(to_copy)
-        collection.write(changed, collection.vectors(changed.keys))
-        report.copied += len(changed)
-        report.written += len(changed)
-    if (to_embed := np.flatnonzero((difference == Difference.NEW) | (difference == Difference.TEXT))).size:
-        fresh = rows.take(to_embed)
-        distinct = len(set(fresh.texts))
-        collection.write(fresh, encoder.documents(fresh.texts, [f"key {key}" for key in fresh.keys]))
-        report.embedded += distinct
-        report.deduplicated += len(fresh) - distinct
-        report.written += len(fresh)
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Rows that the collection does not hold as they are. `new` says of which it does not hold the key."""
+
+    rows: Rows
+    new: np.ndarray
+    copies: list[tuple[np.ndarray, np.ndarray]]
+    """Positions, and the vectors that exist for them already."""
+    rest: np.ndarray
+    """The positions that have to be encoded."""
+    read: int
+    """How many rows of the source the piece was made of."""
 
 
-def _delete_unseen(collection: Collection, seen: KeySet) -> int:
-    deleted = 0
-    # The keys are read before any is deleted: a reader that walks while rows vanish under it would miss some.
-    doomed = [[page.keys[i] for i in np.flatnonzero(~seen.contains(digests.of_keys(page.keys)))] for page in collection.contents()]
-    for keys in doomed:
-        if keys:
-            collection.delete(keys)
-            deleted += len(keys)
-    return deleted
+class _Survey:
+    """One reading of the source: how each row stands to the collection's row of the same key."""
+
+    def __init__(self, source: Source, settings: SourceSettings, collection: Collection, supply: Supply, shard: Shard, report: SyncReport) -> None:
+        self._source = source
+        self._collection = collection
+        self._supply = supply
+        self._shard = shard
+        self._report = report
+        # The collection's own types, not those that the source shows today: a first empty price must not turn int64 into double half way.
+        self._cleaner = RowCleaner(settings, collection.layout.key, collection.layout.columns, report.faults, shard)
+        self._held = Inventory(())
+        self._seen = KeySet()
+
+    def differences(self) -> Iterator[_Piece]:
+        with closing(ahead(self._cleaned(), CLEANED_AHEAD)) as cleaned:
+            self._held = Inventory(self._collection.contents(), self._shard)  # while the first pieces of the source are read
+            for read, rows in cleaned:
+                yield self._compared(rows, read)
+
+    def refuse_nothing(self, allowed: bool) -> None:
+        """Raises UsageError when the source has no usable row. Of a small source a shard may have none, if it holds none either."""
+        if self._report.rows or allowed or (len(self._held) == 0 and not self._shard.is_all):
+            return
+        raise UsageError(
+            f"The source has no usable rows ({self._report.seen} read, {self._report.skipped} skipped).",
+            hint="Check source.uri; nothing was deleted from the collection. --allow-empty makes the collection as empty as the source.",
+        )
+
+    def delete_vanished(self, pace: Pace) -> int:
+        """Deletes what the source no longer has; to be called after a complete pass."""
+        if not self._held.missing_from(self._seen):
+            return 0
+        # All keys are read before any is deleted: a reader that walks while rows vanish under it would miss some.
+        doomed = [keys for page in self._collection.contents() if (keys := self._vanished(page.keys))]
+        for keys in doomed:
+            pace.wait(len(keys))
+            self._collection.delete(keys)
+        return sum(map(len, doomed))
+
+    def _vanished(self, keys: list[int] | list[str]) -> list[int] | list[str]:
+        ids = digests.of_keys(keys)
+        return [keys[i] for i in np.flatnonzero(self._shard.holds(ids) & ~self._seen.contains(ids)).tolist()]
+
+    def _cleaned(self) -> Iterator[tuple[int, Rows]]:
+        faults = self._report.faults
+        with closing(self._source.read()) as pieces:
+            for raw in pieces:
+                before = faults.total
+                rows = self._cleaner.clean(raw)
+                self._report.seen += len(rows) + faults.total - before
+                yield len(raw), self._without_duplicates(rows)
+
+    def _without_duplicates(self, rows: Rows) -> Rows:
+        """The first row of each key."""
+        if not len(rows):
+            return rows
+        repeated = self._seen.add(rows.key_ids)
+        for position in np.flatnonzero(repeated):
+            self._report.faults.add(BadRow.DUPLICATE_KEY, f"key {rows.keys[position]} again in {rows.places[position]}")
+        return rows.take(np.flatnonzero(~repeated)) if repeated.any() else rows
+
+    def _compared(self, rows: Rows, read: int) -> _Piece:
+        self._report.add_to_fingerprint(rows)
+        difference = self._held.compare(rows)
+        different = np.flatnonzero(difference != Difference.SAME)
+        self._report.unchanged += len(rows) - len(different)
+        rows, difference = rows.take(different), difference[different]
+        # Where only a stored column changed, the collection itself has the vector.
+        itself = [self._collection] if (difference == Difference.COLUMNS).any() else []
+        copies = list(self._supply.copies(rows, itself)) if len(rows) else []
+        rest = np.setdiff1d(np.arange(len(rows)), np.concatenate([positions for positions, _ in copies])) if copies else np.arange(len(rows))
+        return _Piece(rows, difference == Difference.NEW, copies, rest, read)
+
+
+class _Window:
+    """Rows that wait to be encoded together."""
+
+    def __init__(self) -> None:
+        self._parts: list[Rows] = []
+        self._new: list[np.ndarray] = []
+        self._rows = self._characters = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def is_full(self) -> bool:
+        return self._rows >= WINDOW_ROWS or self._characters >= WINDOW_CHARACTERS
+
+    def add(self, rows: Rows, new: np.ndarray) -> None:
+        if len(rows):
+            self._parts.append(rows)
+            self._new.append(new)
+            self._rows += len(rows)
+            self._characters += sum(map(len, rows.texts))
+
+    def empty(self) -> tuple[Rows, np.ndarray]:
+        """All rows, which it no longer has; there is at least one."""
+        rows, new = Rows.joined(self._parts), np.concatenate(self._new)
+        self.__init__()
+        return rows, new
+
+
+class _Sink:
+    """Brings rows into the collection, several writes at the same time, no faster than the pace allows."""
+
+    def __init__(self, collection: Collection, how: Pass, writes: InFlight, report: SyncReport) -> None:
+        self._collection = collection
+        self._importer = how.importer
+        self._pace = how.pace
+        self._writes = writes
+        self._report = report
+
+    def put(self, rows: Rows, vectors: np.ndarray, new: np.ndarray) -> None:
+        """Waits where writing is slower than whatever gives the vectors."""
+        if self._importer:
+            self._put(self._importer.add, rows.take(np.flatnonzero(new)), vectors[new])
+            rows, vectors = rows.take(np.flatnonzero(~new)), vectors[~new]
+        self._put(self._collection.write, rows, vectors)
+
+    def _put(self, write: Callable[[Rows, np.ndarray], None], rows: Rows, vectors: np.ndarray) -> None:
+        step = self._pace.rows_at_once(len(rows))
+        for start in range(0, len(rows), step or 1):
+            some = slice(start, start + step)
+            part = rows if step == len(rows) else rows.take(range(len(rows))[some])
+            self._pace.wait(len(part))
+            self._writes.submit(write, part, vectors[some])
+            self._report.written += len(part)

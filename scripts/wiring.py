@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
 
-from scripts.config import Settings, prepare_for_pymilvus
-from scripts.ports import Registry, Source, VectorStore
+from scripts.config import Settings, SourceSettings, prepare_for_pymilvus
+from scripts.ports import Registry, Source, VectorCache, VectorStore
 
 
 class Wiring:
@@ -44,9 +44,15 @@ class Wiring:
 
     @cached_property
     def source(self) -> Source:
+        return self.open_source(self.settings.source)
+
+    def open_source(self, settings: SourceSettings) -> Source:
         from scripts.adapters.sources import open_source
 
-        return open_source(self.settings.source, self.settings.root)
+        return open_source(settings, self.settings.root, self.settings.environment.source_password)
+
+    def cache(self, fingerprint: str, dimension: int) -> VectorCache | None:
+        return None
 
     def now(self) -> datetime:
         return datetime.now(UTC)

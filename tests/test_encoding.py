@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scripts.encoding import Encoder
-from scripts.errors import UnfitModel
+from scripts.errors import EncodingFailed, UnfitModel
 from scripts.pair import Embedding
 
 
@@ -12,6 +12,9 @@ class Lengths:
     """A model whose vector is the text's length; it keeps what it was asked."""
 
     batch_size = 3
+
+    def cut_off(self, texts, prompt):
+        return []
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
@@ -42,18 +45,44 @@ def test_the_dimension_is_asked_of_the_model():
     assert encoder(Lengths()).dimension == 2
 
 
-def test_vectors_come_back_in_the_order_of_the_texts():
+def test_every_text_gets_its_vector():
     """Though they were encoded by length, equal ones once, in the model's batch size."""
     model = Lengths()
-    vectors = encoder(model).documents(["ccc", "a", "bb", "a", "dddd"], ["?"] * 5)
-    assert vectors[:, 0].tolist() == [3, 1, 2, 1, 4]
-    assert model.asked[1:] == [["a", "bb", "ccc"], ["dddd"]]
+    chunks = list(encoder(model).documents(["ccc", "a", "bb", "a", "dddd"], str))
+    assert model.asked[1:] == [["dddd", "ccc", "bb"], ["a"]]
+    assert [(chunk.positions, chunk.vectors[:, 0].tolist(), chunk.distinct) for chunk in chunks] == [([4, 0, 2], [4, 3, 2], 3), ([1, 3], [1, 1], 1)]
+
+
+def test_a_text_that_the_model_fails_on_is_named():
+    """And nothing else is lost on it: the rest of its batch would have been encoded."""
+
+    class Picky(Lengths):
+        def encode(self, texts, prompt):
+            if any("bad" in text for text in texts):
+                raise EncodingFailed("The model failed while encoding: ValueError: no.")
+            return super().encode(texts, prompt)
+
+    with pytest.raises(EncodingFailed, match=r"ValueError: no: text 1\."):
+        list(encoder(Picky()).documents(["a", "bad", "cc"], lambda i: f"text {i}"))
+
+
+def test_what_is_too_much_at_once_is_encoded_in_parts():
+    """As where a batch does not fit into a GPU's memory."""
+
+    class Small(Lengths):
+        def encode(self, texts, prompt):
+            if len(texts) > 1:
+                raise EncodingFailed("The model failed while encoding: out of memory.")
+            return super().encode(texts, prompt)
+
+    (chunk,) = encoder(Small()).documents(["a", "bbb", "cc"], str)
+    assert chunk.vectors[:, 0].tolist() == [3, 2, 1]
 
 
 def test_queries_and_documents_have_their_own_prompts():
     """Asymmetric models need both."""
     asymmetric = encoder(Lengths(), document_prompt="passage: ", query_prompt="q: ")
-    assert asymmetric.documents(["x"], ["?"])[0, 0] == len("passage: x")
+    assert next(asymmetric.documents(["x"], str)).vectors[0, 0] == len("passage: x")
     assert asymmetric.queries(["x"])[0, 0] == len("q: x")
 
 
@@ -79,5 +108,5 @@ def test_vectors_are_normalised_if_asked():
 def test_an_unusable_answer_names_what_is_wrong_and_where(answer, told):
     """Nothing unfit is ever written: milvus-lite takes NaN without a word."""
     with pytest.raises(UnfitModel) as error:
-        encoder(Answers(answer)).documents(["a", "bb"], ["key 1", "key 22"])
+        list(encoder(Answers(answer)).documents(["bb", "a"], ["key 1", "key 22"].__getitem__))
     assert told in str(error.value)

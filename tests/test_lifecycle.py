@@ -121,7 +121,8 @@ def test_a_rollback_works_without_mlflow_and_is_repaired_later(shop):
 
 
 def test_filters_work_on_the_stored_columns(shop):
-    """With the columns' own types."""
+    """With the columns' own types. Searched exactly: milvus-lite 3.2.2 loses hits of an HNSW index where a filter leaves few of many rows."""
+    shop.configure(index={"type": "FLAT"})
     shop.promote("words")
     hits = shop.do("search", "velvet sofa", "--where", "price_cents > 14000", "--limit", "50")["hits"]
     assert {hit["key"] for hit in hits} == set(range(141, 151))

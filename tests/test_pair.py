@@ -66,7 +66,7 @@ def test_a_wrong_name_is_told_in_one_line():
 def test_a_stamp_reads_back_as_it_was_written():
     """Nothing is lost on the way through flat string properties."""
     full = stamp(
-        state=State.VALIDATED, content=Content(rows=5, fingerprint="5-ab", skipped=1, read_at=NOW), promoted_at=NOW, retired_because="rollback: ‘why’"
+        state=State.VALIDATED, content=Content(rows=5, fingerprint="ab", skipped=1, read_at=NOW), promoted_at=NOW, retired_because="rollback: ‘why’"
     )
     assert Stamp.read("c", full.properties()) == full
 

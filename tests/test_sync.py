@@ -14,7 +14,8 @@ from scripts.encoding import Encoder
 from scripts.errors import UnfitModel, UsageError
 from scripts.layout import Column, FieldType, Index, Layout
 from scripts.pair import Embedding
-from scripts.sync import sync
+from scripts.supply import Supply
+from scripts.sync import Pass, sync
 from tests.test_pair import stamp
 
 NAME = "shop_v1_00000001"
@@ -24,6 +25,9 @@ class Model:
     """Encodes a text's length and first letter, and keeps every text that it was given."""
 
     batch_size = 50
+
+    def cut_off(self, texts, prompt):
+        return [position for position, text in enumerate(texts) if len(text) > 1_000]
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -51,11 +55,11 @@ class Bench:
         """Rows of (number, name, price), with keys of this bench's type."""
         return [{"id": f"k'{number}" if self._key is FieldType.STRING else number, "name": name, "price": price} for number, name, price in specs]
 
-    def sync(self, rows, **settings):
+    def sync(self, rows, how=None, **settings):
         (self._folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         source = SourceSettings(uri="rows.jsonl", key="id", text="{name}", columns=("price",), **settings)
         self.model.texts.clear()
-        return sync(open_source(source, self._folder), source, self.encoder, self.collection)
+        return sync(open_source(source, self._folder), source, self.collection, Supply(lambda: self.encoder), Pass(**(how or {})))
 
     def content(self):
         pages = list(self.collection.contents())
@@ -79,7 +83,7 @@ def test_a_first_pass_writes_everything_and_a_second_nothing(bench):
     assert (first.seen, first.embedded, first.written) == (3, 3, 3)
     second = bench.sync(rows)
     assert (second.unchanged, second.embedded, second.written, second.deleted, bench.model.texts) == (3, 0, 0, 0, [])
-    assert first.content(now=stamp().build.created_at) == second.content(now=stamp().build.created_at)
+    assert first.content(read_at=stamp().build.created_at) == second.content(read_at=stamp().build.created_at)
 
 
 def test_only_changes_are_applied(bench):

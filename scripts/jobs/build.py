@@ -11,6 +11,7 @@ from scripts.jobs.embed import Embedded, embed
 from scripts.jobs.finish import Finished, finish
 from scripts.pair import Build, State
 from scripts.ports import Parts
+from scripts.sync import Pass
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ def build(
     *,
     pinned: int | None,
     build: Build,
-    advance: Callable[[int], None] = lambda rows: None,
+    how: Pass | None = None,
+    reuse: bool = False,
     created: Callable[[Created], None] = lambda result: None,
 ) -> Built:
     """Safe to run again with the same build id. `created` is told of the pair before the long work, so that a crash leaves its name."""
@@ -41,4 +43,4 @@ def build(
     created(first)
     name = first.pair.collection
     unfinished = first.stamp.state is State.BUILDING
-    return Built(first, embed(parts, name, advance=advance) if unfinished else None, finish(parts, name))
+    return Built(first, embed(parts, name, how, reuse=reuse) if unfinished else None, finish(parts, name))

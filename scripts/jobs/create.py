@@ -80,7 +80,7 @@ def _stamp(parts: Parts, version: ModelVersion, build: Build) -> Stamp:
         layout=Layout(
             key=source.key, columns=source.columns, dimension=encoder.dimension, index=settings.index, consistency=settings.consistency
         ),
-        source=" ".join(settings.source.uri),
+        source=settings.source.identity,
         build=build,
     )
 

@@ -1,61 +1,117 @@
-"""`embed`: make the collection equal to the source."""
+"""`embed`: make a pair's collection, or one shard of it, equal to the source."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scripts import catalogue
-from scripts.config import Settings
-from scripts.encoding import stamped_encoder
+from scripts.catalogue import Entry
+from scripts.config import Settings, SourceSettings
+from scripts.encoding import Encoder, stamped_encoder
 from scripts.errors import Refused
 from scripts.jobs.create import refuse_other_ingredients
 from scripts.layout import Column, FieldType
+from scripts.lease import lease
 from scripts.pair import Content, Pair, Stamp, State
-from scripts.ports import Parts
-from scripts.sync import SyncReport, sync
+from scripts.ports import Collection, Parts, VectorCache
+from scripts.report import SyncReport
+from scripts.shards import Shard
+from scripts.supply import Supply
+from scripts.sync import Pass, sync
 
 
 @dataclass(frozen=True)
 class Embedded:
     pair: Pair
+    shard: Shard
     report: SyncReport
     content: Content
+    notes: tuple[str, ...] = ()
     exit_code: int = 0
 
     def lines(self) -> list[str]:
-        r = self.report
-        lines = [
-            f"{self.pair} equals the source: {self.content.rows:,} rows. Seen {r.seen:,}, unchanged {r.unchanged:,}, embedded {r.embedded:,}, "
-            f"deduplicated {r.deduplicated:,}, copied {r.copied:,}, written {r.written:,}, deleted {r.deleted:,}, skipped {r.skipped:,} "
-            f"({r.rate:,.0f} rows/s)."
-        ]
-        return lines + ([f"Skipped: {r.faults.summary()}."] if r.skipped else [])
+        what = "" if self.shard.is_all else f" in shard {self.shard.index}/{self.shard.count}"
+        return [f"{self.pair} equals the source{what}: {self.content.rows:,} rows.", *self.report.lines(), *(f"  {note}" for note in self.notes)]
 
     def facts(self) -> dict[str, Any]:
-        r = self.report
-        counts = {name: getattr(r, name) for name in ("seen", "unchanged", "embedded", "deduplicated", "copied", "written", "deleted", "skipped")}
-        faults = {kind.value: {"count": count, "examples": r.faults.examples[kind]} for kind, count in r.faults.counts.items()}
-        return {"pair": str(self.pair)} | counts | {"faults": faults, "seconds": r.seconds, "source": self.content.model_dump(mode="json")}
+        shard = {} if self.shard.is_all else {"shard": f"{self.shard.index}/{self.shard.count}"}
+        return {"pair": str(self.pair)} | shard | self.report.facts() | {"source": self.content.model_dump(mode="json"), "notes": list(self.notes)}
 
 
-def embed(parts: Parts, pair: str, *, advance: Callable[[int], None] = lambda rows: None) -> Embedded:
-    """Safe to run again after any crash: only unfinished work is done again.
+def embed(parts: Parts, pair: str, how: Pass | None = None, *, reuse: bool = False) -> Embedded:
+    """Safe to run again after any crash: only unfinished work is done again. With `reuse`, vectors of texts that production has as well are
+    copied from there, if the same embedding made them.
 
-    Raises Refused when the pair is not being built, or was made of other things than the configuration asks for.
+    Raises Refused when the pair is not being built, is being filled by another process, or was made of other things than the configuration
+    asks for.
     """
-    settings, store = parts.settings, parts.store
-    entry = catalogue.read(store, settings).find(pair)
+    world = catalogue.read(parts.store, parts.settings)
+    entry = world.find(pair)
     if entry.state is not State.BUILDING:
-        raise Refused(f"{pair} is {entry.state}, not building: its content is what was validated and stays so.", hint="Run `build` for a new pair.")
-    refuse_other_ingredients(pair, entry.stamp, _as_configured(entry.stamp, settings))
-    encoder = stamped_encoder(parts.registry, entry.stamp, settings.model_cache)
-    store.set_properties(pair, entry.stamp.changes(filled=False))
-    report = sync(parts.source, settings.source, encoder, store.open(pair), advance=advance)
-    content = report.content(now=parts.now())
-    store.set_properties(pair, entry.stamp.changes(content=content, filled=True))
-    return Embedded(entry.pair, report, content)
+        raise Refused(
+            f"{pair} is {entry.state}, not building: its content is what was validated.", hint=f"`catch-up {pair}` brings it up to date; `build` makes a new pair."
+        )
+    refuse_other_ingredients(pair, entry.stamp, _as_configured(entry.stamp, parts.settings))
+    unlike = _unlike(world.production, entry) if reuse else ""
+    donor = parts.store.open(world.production.pair.collection) if reuse and world.production and not unlike else None
+    done = fill(parts, entry, how or Pass(), donor)
+    return replace(done, notes=(*done.notes, unlike)) if unlike else done
+
+
+def fill(parts: Parts, entry: Entry, how: Pass, donor: Collection | None = None) -> Embedded:
+    """Brings this pair, or one shard of it, up to the source, and stamps what the source had. `finish` then proves that it is ready."""
+    store, stamp, name = parts.store, entry.stamp, entry.pair.collection
+    source = _of_the_pair(parts.settings.source, stamp)
+
+    def load() -> Encoder:
+        return stamped_encoder(parts.registry, stamp, parts.settings.model_cache)
+
+    with lease(store, name, how.shard) as check, _cache(parts, stamp) as cache:
+
+        def advance(rows: int) -> None:
+            check()
+            how.advance(rows)
+
+        began = parts.now()
+        store.set_properties(name, stamp.changes(shards=_no_longer_true(stamp, how.shard)))
+        supply = Supply(load, donors=[donor] if donor else [], cache=cache)
+        report = sync(parts.open_source(source), source, store.open(name), supply, replace(how, advance=advance))
+        content = report.content(read_at=began)
+        store.set_properties(name, stamp.changes(shards={str(how.shard): content}))
+    return Embedded(entry.pair, how.shard, report, content, (cache.trouble,) if cache and cache.trouble else ())
+
+
+def _cache(parts: Parts, stamp: Stamp) -> AbstractContextManager[VectorCache | None]:
+    cache = parts.cache(stamp.fingerprint, stamp.layout.dimension)
+    return closing(cache) if cache else nullcontext()
+
+
+def _no_longer_true(stamp: Stamp, shard: Shard) -> dict[str, None]:
+    """What the stamp says of this shard until the pass is complete, and of shards of another division, whose keys it crosses."""
+    others = [name for name, content in stamp.shards.items() if content and Shard.named(name).count != shard.count]
+    return dict.fromkeys([str(shard), *others])
+
+
+def _unlike(production: Entry | None, entry: Entry) -> str:
+    """Why production's vectors are of no use to this pair; empty where they are."""
+    if production is None:
+        return "Production is no pair to copy vectors from: every text was encoded."
+    if production.stamp.fingerprint != entry.stamp.fingerprint:
+        return f"Production {production.pair} has another embedding (model, text template, prompt or normalisation): every text was encoded."
+    if production.stamp.layout.key != entry.stamp.layout.key:
+        return f"Production {production.pair} has other keys: every text was encoded."
+    return ""
+
+
+def _of_the_pair(source: SourceSettings, stamp: Stamp) -> SourceSettings:
+    """The source as this pair reads it. An older pair stays what it is, whatever the configuration says by now."""
+    columns = tuple(column.name for column in stamp.layout.columns)
+    embedding = stamp.embedding
+    return source.model_copy(
+        update={"key": stamp.layout.key.name, "columns": columns, "text": embedding.template, "unescape_html": embedding.unescape_html}
+    )
 
 
 def _as_configured(stamp: Stamp, settings: Settings) -> Stamp:
@@ -71,5 +127,5 @@ def _as_configured(stamp: Stamp, settings: Settings) -> Stamp:
         service=settings.service,
         embedding=settings.embedding,
         layout=layout,
-        source=" ".join(settings.source.uri),
+        source=settings.source.identity,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts import catalogue
+from scripts.catalogue import Entry
 from scripts.errors import Inconclusive, Refused
 from scripts.pair import Pair, State
 from scripts.ports import Collection, Parts, Readiness
@@ -37,9 +38,9 @@ def finish(parts: Parts, pair: str) -> Finished:
     """
     store = parts.store
     entry = catalogue.read(store, parts.settings).find(pair)
-    content = entry.stamp.content
-    if content is None or not entry.stamp.filled:
-        raise Refused(f"{pair} has not been filled to the end of its source.", hint=f"Run `embed --pair {pair}`.")
+    content = entry.stamp.read_content
+    if content is None:
+        raise _unfilled(entry)
     collection = store.open(pair)
     collection.flush()
     collection.build_index()
@@ -50,9 +51,24 @@ def finish(parts: Parts, pair: str) -> Finished:
             f"{pair} holds {readiness.rows:,} rows, its source had {content.rows:,} distinct keys.",
             hint=f"Run `embed --pair {pair}` again; if the pair is past that, build another.",
         )
-    if entry.stamp.state is State.BUILDING:
-        store.set_properties(pair, entry.stamp.changes(state=State.BUILT))
+    if content != entry.stamp.content:
+        # A verdict was about other content: it does not hold any more.
+        same = entry.stamp.content is not None and entry.stamp.content.fingerprint == content.fingerprint
+        state = entry.stamp.state if same and entry.stamp.state is not State.BUILDING else State.BUILT
+        store.set_properties(pair, entry.stamp.changes(content=content, state=state))
     return Finished(entry.pair, readiness)
+
+
+def _unfilled(entry: Entry) -> Refused:
+    missing = entry.stamp.missing_shards
+    again = "embed --pair" if entry.state is State.BUILDING else "catch-up"
+    if missing[0].is_all:
+        return Refused(f"{entry.pair} has not been filled to the end of its source.", hint=f"Run `{again} {entry.pair}`.")
+    named = ", ".join(f"{shard.index}/{shard.count}" for shard in missing[:5])
+    return Refused(
+        f"{entry.pair} lacks {len(missing)} of {missing[0].count} shards: {named}{', …' if len(missing) > 5 else ''}.",
+        hint=f"Run `embed --pair {entry.pair} --shard {missing[0].index}/{missing[0].count}`.",
+    )
 
 
 def _wait_until_covered(collection: Collection) -> Readiness:
