@@ -136,6 +136,6 @@ def test_string_keys_and_csv_go_the_same_way(shop):
     shop.configure(source={"uri": "*.csv", "key": "sku", "text": "{name}. {description}", "columns": ["price_cents"]})
     shop.write_suite(gates=[{"measure": "nDCG@10", "at_least": 0}], judgments=[("q1", "001'\\", 2)])
     pair = shop.build("words")
-    assert shop.do("validate", "--pair", pair)["why"] == "nDCG@10 >= 0 (0.0000 against a floor of 0)"
+    assert shop.do("validate", "--pair", pair)["why"].startswith("nDCG@10 >= 0 (")  # equal texts: any may come first
     shop.do("promote", "--pair", pair)
     assert shop.do("search", "item 7", "--where", "price_cents == 7")["hits"][0]["key"] == "007'\\"
