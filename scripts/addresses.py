@@ -6,3 +6,9 @@ import re
 def shown(text: str) -> str:
     """The text with whatever stands between `://` and the last `@` of an address made `***`: a password may hold any character."""
     return re.sub(r"://\S*@", "://***@", text)
+
+
+def has_secret(uri: str) -> bool:
+    """Whether an address carries a password or key: `//user:password@host`, or a parameter such as `?secret_key=`. A key's file is none."""
+    parameter = r"[?&](?!sslkey=)[^=&/]*(key|secret|token|password|sig)="
+    return bool(re.match(r"[^/?#]*://[^/?#]*:[^@]*@", uri) or re.search(parameter, uri, re.IGNORECASE))

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import PostgresServer, postgres_programs
 from tests.servers import MilvusServer, MlflowServer
 
 ROOT = Path(__file__).resolve().parent.parent
 # Read here because `no_ambient_settings` hides MILVUS_* from the tests.
 MILVUS_WHEEL = Path(os.environ.get("MILVUS_WHEEL_DIR", Path(sys.prefix) / "milvus-2.3.5"))
-SERVER_FIXTURES = {"milvus_wheel", "mlflow_server"}
+SERVER_FIXTURES = {"milvus_wheel", "mlflow_server", "postgres_server"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's or a CI machine's own Milvus, MLflow and pipeline are no part of a test."""
+    """A developer's or a CI machine's own Milvus, MLflow, storage, database and pipeline are no part of a test."""
     for name in list(os.environ):
-        if name.startswith(("MILVUS_", "MLFLOW_", "CIRCLE")):
+        if name.startswith(("MILVUS_", "MLFLOW_", "CIRCLE", "SOURCE_", "AWS_", "PG")):
             monkeypatch.delenv(name)
 
 
@@ -76,6 +77,15 @@ def milvus_server(milvus_wheel: Path, tmp_path_factory: pytest.TempPathFactory) 
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """One real MLflow for all tests; it is never emptied, so name models after the test."""
     with MlflowServer(tmp_path_factory.mktemp("mlflow")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One real PostgreSQL for all tests."""
+    programs = postgres_programs()
+    needs(programs is not None, "PostgreSQL is not installed; it is Debian's package postgresql")
+    with PostgresServer(tmp_path_factory.mktemp("postgres"), programs) as server:
         yield server
 
 

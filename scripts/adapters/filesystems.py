@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from scripts.addresses import shown
+from scripts.addresses import has_secret, shown
 from scripts.config import s3_location
 from scripts.errors import KitError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     import pyarrow.fs
 
+# An S3 that takes connections and then says nothing is given up after three times this; one that nothing listens for, at once.
+SILENT_SECONDS = 8
 CONNECT_SECONDS = 3
-REQUEST_SECONDS = 20
-RETRY_SECONDS = 20
+ATTEMPTS = 3
+RETRY_SECONDS = 20  # of Google's client, whose own default is a quarter of an hour
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _OF_ARROW = ("gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")
-# Arrow and fsspec take secrets as parameters of an address, under these and longer names.
-_SECRET_PARAMETER = re.compile(r"[?&][^=&/]*(key|secret|token|password|sig)=", re.IGNORECASE)
 
 
 def scheme_of(uri: str) -> str:
@@ -42,14 +42,15 @@ def resolve(uri: str, root: Path) -> tuple[pyarrow.fs.FileSystem, str]:
     Secrets and the S3 region and endpoint come from the environment. Nothing is connected to here, but to find out the region of a bucket.
     Raises UsageError where the address has a secret in it, or needs a package that is not installed.
     """
-    from pyarrow import fs  # not before it is needed: it brings the clients of every cloud
+    from pyarrow import fs
 
     scheme = scheme_of(uri)
     if not scheme:
         return fs.LocalFileSystem(), os.path.abspath(root / uri)
     if scheme == "file":
         return fs.LocalFileSystem(), _path_of_file(uri)
-    _refuse_secrets(scheme, uri)
+    if has_secret(uri):
+        raise UsageError(f"{shown(uri)} has a secret in it.", hint="Take it out: secrets come from the environment only.")
     if scheme == "s3":
         return _s3(uri)
     with translated(shown(uri)):
@@ -61,14 +62,6 @@ def _path_of_file(uri: str) -> str:
     if address.netloc not in ("", "localhost"):
         raise UsageError(f"{shown(uri)} names a file on another machine.", hint="Write file:/// and a path on this one.")
     return unquote(address.path)
-
-
-def _refuse_secrets(scheme: str, uri: str) -> None:
-    user, at, _ = re.split("[/?]", uri[len(scheme) + 3 :], maxsplit=1)[0].rpartition("@")
-    # A password may itself have a slash, which would hide the @ from any parser; s3://key:secret@… is written in no other sense.
-    if (at and (":" in user or scheme == "s3")) or _SECRET_PARAMETER.search(uri) or (scheme == "s3" and ":" in uri[5:].partition("/")[0]):
-        variables = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" if scheme == "s3" else "its own variables"
-        raise UsageError(f"The {scheme} address of a file has a secret in it.", hint=f"Take it out: secrets come from the environment only ({variables}).")
 
 
 def _s3(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
@@ -87,8 +80,8 @@ def _s3(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
         region=region or None,
         endpoint_override=endpoint or None,
         connect_timeout=CONNECT_SECONDS,
-        request_timeout=REQUEST_SECONDS,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3),
+        request_timeout=SILENT_SECONDS,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
     )
     return system, f"{bucket}/{key}".rstrip("/")
 
@@ -97,7 +90,7 @@ def _of_arrow(scheme: str, uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
     from pyarrow import fs
 
     netloc, _, path = uri[len(scheme) + 3 :].partition("/")
-    limit = f"?retry_limit_seconds={RETRY_SECONDS}" if scheme in ("gs", "gcs") else ""  # by default a quarter of an hour
+    limit = f"?retry_limit_seconds={RETRY_SECONDS}" if scheme in ("gs", "gcs") else ""
     system, base = fs.FileSystem.from_uri(f"{scheme}://{netloc}/{limit}")
     return system, f"{base.rstrip('/')}/{path}"
 
@@ -122,10 +115,13 @@ def _of_fsspec(scheme: str, uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
     return fs.PyFileSystem(fs.FSSpecHandler(system)), path
 
 
-_NOTHING_ANSWERS = ("NETWORK_CONNECTION", "REQUEST_TIMEOUT", "SLOW_DOWN", "SERVICE_UNAVAILABLE", "INTERNAL_FAILURE", "curlCode")
-_DENIED = ("ACCESS_DENIED", "AccessDenied", "INVALID_ACCESS_KEY_ID", "InvalidAccessKeyId", "SIGNATURE_DOES_NOT_MATCH", "SignatureDoesNotMatch")
-_DENIED += ("MISSING_AUTHENTICATION", "INVALID_CLIENT_TOKEN_ID", "EXPIRED_TOKEN", "ExpiredToken", "InvalidToken", "HTTP status 401", "HTTP status 403")
-_ABSENT = ("NO_SUCH_BUCKET", "NoSuchBucket", "NO_SUCH_KEY", "RESOURCE_NOT_FOUND", "HTTP status 404", "Path does not exist", "Cannot open for reading")
+# The words of Arrow's clients (25.0): those that AWS's SDK knows are in capitals, others come as the service wrote them.
+_NOTHING_ANSWERS = re.compile("NETWORK_CONNECTION|REQUEST_TIMEOUT|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|curlCode|UNAVAILABLE|HTTP status 50[0-9]")
+_DENIED = re.compile(
+    "ACCESS_DENIED|AccessDenied|INVALID_ACCESS_KEY_ID|InvalidAccessKeyId|INVALID_CLIENT_TOKEN_ID|SIGNATURE_DOES_NOT_MATCH|SignatureDoesNotMatch|"
+    "MISSING_AUTHENTICATION|UNRECOGNIZED_CLIENT|EXPIRED_TOKEN|ExpiredToken|InvalidToken|PERMISSION_DENIED|UNAUTHENTICATED|HTTP status 40[13]"
+)
+_ABSENT = re.compile("NO_SUCH_BUCKET|NoSuchBucket|NO_SUCH_KEY|NoSuchKey|RESOURCE_NOT_FOUND|Path does not exist|HTTP status 404")
 
 
 @contextmanager
@@ -146,12 +142,13 @@ def translated(name: str) -> Iterator[None]:
 def explained(error: OSError, name: str) -> KitError:
     """The error to raise instead of one that a file system raised."""
     line = " ".join(str(error).split())
-    if isinstance(error, FileNotFoundError) or any(word in line for word in _ABSENT):
-        return UsageError(f"{name}: there is no such file or bucket (any more).", hint="Check the address.")
-    if isinstance(error, PermissionError) or any(word in line for word in _DENIED):
-        hint = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy." if "AWS" in line else ""
-        return UsageError(f"{name}: access is denied.", hint=hint)
-    if isinstance(error, (ConnectionError, TimeoutError)) or any(word in line for word in _NOTHING_ANSWERS):
-        hint = "Check AWS_ENDPOINT_URL and AWS_REGION" if "AWS" in line else "Check the address"
-        return Unreachable(f"Nothing answers for {name}.", hint=f"{hint}, and run the same command again.")
+    of_s3 = "AWS" in line
+    if isinstance(error, FileNotFoundError) or _ABSENT.search(line):
+        return UsageError(f"{name}: there is no such {'file or bucket' if of_s3 else 'file'}, or no longer.")
+    if isinstance(error, PermissionError) or _DENIED.search(line):
+        hint = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and the bucket's policy." if of_s3 else "Check who may read it."
+        return Unreachable(f"{name}: access is denied.", hint=hint)
+    if isinstance(error, (ConnectionError, TimeoutError)) or _NOTHING_ANSWERS.search(line):
+        hint = "Check AWS_ENDPOINT_URL and AWS_REGION, or run the same command again." if of_s3 else "Run the same command again."
+        return Unreachable(f"{name}: nothing answers.", hint=hint)
     return UsageError(f"{name} cannot be read: {shown(line)[:300]}.")

@@ -9,12 +9,13 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.fs
 import pyarrow.parquet
 
 from scripts.adapters import source_types
@@ -22,7 +23,9 @@ from scripts.adapters.source_types import Kind
 
 ROWS_AT_ONCE = 4096
 CSV_BLOCK_BYTES = 8 << 20  # also the longest row that can be read
-PARQUET_BUFFER_BYTES = 1 << 20  # with this and without pre_buffer, no column of a whole row group is held in memory
+# With these and without pre_buffer, no column of a whole row group is held in memory. Over a network each is one request.
+BUFFER_BYTES = 1 << 20
+REMOTE_BUFFER_BYTES = 4 << 20
 
 Columns = dict[str, list[Any]]
 
@@ -35,35 +38,58 @@ class Unusable(Exception):
         self.hint = hint
 
 
-class Format(Protocol):
-    def pieces(self, path: Path, columns: Sequence[str]) -> Iterator[Columns]: ...
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file: its file system and its path there."""
 
-    def kinds(self, path: Path, columns: Sequence[str]) -> dict[str, Kind]:
+    system: pyarrow.fs.FileSystem
+    path: str
+
+    @property
+    def buffer_bytes(self) -> int:
+        return BUFFER_BYTES if isinstance(self.system, pyarrow.fs.LocalFileSystem) else REMOTE_BUFFER_BYTES
+
+    @property
+    def is_compressed(self) -> bool:
+        return self.path.lower().endswith(".gz")
+
+    def parquet(self) -> pa.parquet.ParquetFile:
+        return pa.parquet.ParquetFile(self.path, filesystem=self.system, buffer_size=self.buffer_bytes, pre_buffer=False)
+
+    def stream(self, *, decompress: bool) -> pa.NativeFile:
+        compression = "gzip" if decompress and self.is_compressed else None
+        return self.system.open_input_stream(self.path, compression, self.buffer_bytes)
+
+
+class Format(Protocol):
+    def pieces(self, file: Place, columns: Sequence[str]) -> Iterator[Columns]: ...
+
+    def kinds(self, file: Place, columns: Sequence[str]) -> dict[str, Kind]:
         """Empty where the file does not tell, because it has no rows."""
         ...
 
-    def rows(self, path: Path) -> int | None:
+    def rows(self, file: Place) -> int | None:
         """None where only reading would tell."""
         ...
 
 
 class _Parquet:
-    def pieces(self, path: Path, columns: Sequence[str]) -> Iterator[Columns]:
-        with pa.parquet.ParquetFile(path, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False) as file:
-            require(columns, file.schema_arrow.names)
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
+    def pieces(self, file: Place, columns: Sequence[str]) -> Iterator[Columns]:
+        with file.parquet() as parquet:
+            require(columns, parquet.schema_arrow.names)
+            for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=columns):
                 yield _plain(batch)
 
-    def kinds(self, path: Path, columns: Sequence[str]) -> dict[str, Kind]:
-        first = next(self.pieces(path, columns), {})
-        with pa.parquet.ParquetFile(path) as file:
-            gaps = {name for name, values in first.items() if None in values} | _columns_with_nulls(file.metadata)
-            types = {name: source_types.of_arrow(file.schema_arrow.field(name).type) for name in columns}
+    def kinds(self, file: Place, columns: Sequence[str]) -> dict[str, Kind]:
+        first = next(self.pieces(file, columns), {})
+        with file.parquet() as parquet:
+            gaps = {name for name, values in first.items() if None in values} | _columns_with_nulls(parquet.metadata)
+            types = {name: source_types.of_arrow(parquet.schema_arrow.field(name).type) for name in columns}
         return {name: Kind(type_, missing=name in gaps) for name, type_ in types.items()}
 
-    def rows(self, path: Path) -> int:
-        with pa.parquet.ParquetFile(path) as file:
-            return file.metadata.num_rows
+    def rows(self, file: Place) -> int:
+        with file.parquet() as parquet:
+            return parquet.metadata.num_rows
 
 
 def _columns_with_nulls(metadata: pa.parquet.FileMetaData) -> set[str]:
@@ -79,15 +105,15 @@ class _Delimited:
     def __init__(self, delimiter: str) -> None:
         self._delimiter = delimiter
 
-    def pieces(self, path: Path, columns: Sequence[str]) -> Iterator[Columns]:
+    def pieces(self, file: Place, columns: Sequence[str]) -> Iterator[Columns]:
         rows, ended = 0, False
         try:
-            with pa.input_stream(str(path), _compression(path)) as stream, self._open(stream) as header:
+            with file.stream(decompress=True) as stream, self._open(stream) as header:
                 names = header.schema.names
             require(columns, names)
             # pyarrow takes the rest of the file for a value where a quote is never closed. Then this last row goes the same way, and is missed.
             end = b"\n" + self._delimiter.encode().join([self.END] * len(names)) + b"\n"
-            with pa.input_stream(str(path), _compression(path)) as stream, self._open(_Followed(stream, end), columns) as batches:
+            with file.stream(decompress=True) as stream, self._open(_Followed(stream, end), columns) as batches:
                 for batch in batches:
                     if len(batch) and all(column[-1].as_py() == self.END for column in batch.columns):
                         ended = True
@@ -110,11 +136,11 @@ class _Delimited:
             return Unusable(f"row {int(found[1]) - 1}: {found[2]}")
         return error
 
-    def kinds(self, path: Path, columns: Sequence[str]) -> dict[str, Kind]:
-        first = next(self.pieces(path, columns), {})
+    def kinds(self, file: Place, columns: Sequence[str]) -> dict[str, Kind]:
+        first = next(self.pieces(file, columns), {})
         return {name: source_types.of_words(words) for name, words in first.items()}
 
-    def rows(self, path: Path) -> None:
+    def rows(self, file: Place) -> None:
         return None
 
     def _open(self, stream: Any, columns: Sequence[str] = ()) -> pa.csv.CSVStreamingReader:
@@ -124,10 +150,6 @@ class _Delimited:
             parse_options=pa.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.binary())),
         )
-
-
-def _compression(path: Path) -> str | None:
-    return "gzip" if path.suffix.lower() == ".gz" else None
 
 
 class _Followed(io.RawIOBase):
@@ -144,23 +166,23 @@ class _Followed(io.RawIOBase):
 
 
 class _JsonLines:
-    def pieces(self, path: Path, columns: Sequence[str]) -> Iterator[Columns]:
-        rows = _json_objects(path)
+    def pieces(self, file: Place, columns: Sequence[str]) -> Iterator[Columns]:
+        rows = _json_objects(file)
         while some := list(islice(rows, ROWS_AT_ONCE)):
-            yield {name: [_strings_as_bytes(row.get(name)) for row in some] for name in columns}
+            yield {name: [strings_as_bytes(row.get(name)) for row in some] for name in columns}
 
-    def kinds(self, path: Path, columns: Sequence[str]) -> dict[str, Kind]:
-        rows = list(islice(_json_objects(path), ROWS_AT_ONCE))
+    def kinds(self, file: Place, columns: Sequence[str]) -> dict[str, Kind]:
+        rows = list(islice(_json_objects(file), ROWS_AT_ONCE))
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: source_types.of_values(row.get(name) for row in rows) for name in names}
 
-    def rows(self, path: Path) -> None:
+    def rows(self, file: Place) -> None:
         return None
 
 
-def _json_objects(path: Path) -> Iterator[dict[str, Any]]:
+def _json_objects(file: Place) -> Iterator[dict[str, Any]]:
     """Empty lines are none. Bytes that are not UTF-8 come as surrogates, as Python's file names do."""
-    with gzip.open(path) if _compression(path) else path.open("rb") as lines:
+    with file.stream(decompress=False) as stream, gzip.open(stream) if file.is_compressed else io.BufferedReader(stream, BUFFER_BYTES) as lines:
         for number, line in enumerate(lines, start=1):
             if line.isspace():
                 continue
@@ -173,7 +195,7 @@ def _json_objects(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _strings_as_bytes(value: Any) -> Any:
+def strings_as_bytes(value: Any) -> Any:
     """Whoever decodes these bytes meets what stood in the file. A half of a surrogate pair, written as \\ud83d, is no UTF-8 either."""
     if isinstance(value, str):
         try:
@@ -181,9 +203,9 @@ def _strings_as_bytes(value: Any) -> Any:
         except UnicodeEncodeError:
             return value.encode(errors="surrogatepass")
     if isinstance(value, list):
-        return [_strings_as_bytes(item) for item in value]
+        return [strings_as_bytes(item) for item in value]
     if isinstance(value, dict):
-        return {_strings_as_bytes(name): _strings_as_bytes(inner) for name, inner in value.items()}
+        return {strings_as_bytes(name): strings_as_bytes(inner) for name, inner in value.items()}
     return value
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
-from scripts.layout import FieldType
+from scripts.config import SourceSettings
+from scripts.errors import UsageError
+from scripts.layout import Column, FieldType
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,38 @@ class Kind:
     def for_column(self) -> FieldType:
         """Milvus 2.3.5 has no nullable fields, so a column with gaps gets a type that can say "nothing": NaN, or an empty string."""
         return _WITH_GAPS.get(self.type, self.type) if self.missing else self.type
+
+
+class TypedSource:
+    """The part of ports.Source that says types. They are looked up once, and only when they are asked for."""
+
+    def __init__(self, settings: SourceSettings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def key(self) -> Column:
+        key = self._column(self._settings.key, Kind.for_key)
+        if key.type not in (FieldType.INT64, FieldType.STRING):
+            raise UsageError(f"The key {key.name} is {key.type}, but a key is int64 or string.", hint="Name another column as source.key.")
+        return key
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(self._column(name, Kind.for_column) for name in self._settings.columns)
+
+    def look_up(self) -> dict[str, Kind]:
+        """Of every column that is read. Empty where there are no rows, nor anything else that says types."""
+        raise NotImplementedError
+
+    def _column(self, name: str, type_of: Callable[[Kind], FieldType]) -> Column:
+        kinds, declared = self._kinds, self._settings.types.get(name)
+        if not kinds and not declared:
+            raise UsageError("The source has no rows.", hint="Check source.uri.")
+        return Column(name=name, type=declared or type_of(kinds[name]))
+
+    @cached_property
+    def _kinds(self) -> dict[str, Kind]:
+        return self.look_up()
 
 
 _WITH_GAPS = {FieldType.INT64: FieldType.DOUBLE, FieldType.BOOL: FieldType.STRING}
@@ -54,10 +90,22 @@ def _type_of_words(words: list[bytes]) -> FieldType:
     return FieldType.BOOL if all(map(_BOOL.fullmatch, words)) else FieldType.STRING
 
 
+def key_kinds(values: Iterable[Any]) -> dict[type, Any]:
+    """An example of a key that is text and can be nothing else (str), and of one that is a number (float). Digits may be meant as either."""
+    kinds: dict[type, Any] = {}
+    for value in values:
+        if isinstance(value, bytes):
+            if value and str not in kinds and not _WHOLE.fullmatch(value):
+                kinds[str] = value
+        elif isinstance(value, (int, float)) and value == value:
+            kinds.setdefault(float, value)
+    return kinds
+
+
 def of_values(values: Iterable[Any]) -> Kind:
     """For formats whose values have types. Mixed values are strings, as which every value can be written; an empty string is a gap."""
     values = list(values)
-    present = [value for value in values if value is not None and value != ""]
+    present = [value for value in values if value is not None and value not in ("", b"")]
     return Kind(_type_of_values(present), missing=len(present) < len(values))
 
 
@@ -67,7 +115,7 @@ def _type_of_values(values: list[Any]) -> FieldType:
         return FieldType.BOOL
     if types == {int}:
         return FieldType.INT64 if all(map(_fits, values)) else FieldType.STRING
-    if types and types <= {int, float}:
+    if types and types <= {int, float, Decimal}:
         return FieldType.DOUBLE
     if types == {dict}:
         return FieldType.JSON

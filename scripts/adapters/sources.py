@@ -1,139 +1,94 @@
-"""Rows from local files: Parquet, CSV and JSON Lines, streamed."""
+"""Rows from files – Parquet, CSV, JSON Lines – and from databases, streamed."""
 
 from __future__ import annotations
 
-import glob
-import re
-import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-import pyarrow as pa
+from pydantic import SecretStr
 
-from scripts.adapters.source_formats import FORMATS, Columns, Format, Unusable, require
-from scripts.adapters.source_types import Kind
-from scripts.addresses import shown
+from scripts.adapters import source_types
+from scripts.adapters.source_files import SourceFile, find
+from scripts.adapters.source_types import Kind, TypedSource
 from scripts.config import SourceSettings
 from scripts.errors import UsageError
-from scripts.layout import Column, FieldType
+from scripts.ports import Source
 from scripts.records import RawRows
+from scripts.values import shown
+
+FOOTERS_AT_ONCE = 16
 
 
-def open_source(settings: SourceSettings, root: Path) -> FileSource:
-    """The files that `source.uri` names, relative to `root`: in the order of the patterns, sorted within each, each file once.
+def open_source(settings: SourceSettings, root: Path, password: SecretStr = SecretStr("")) -> Source:  # noqa: B008 - it is immutable
+    """What `source.uri` names, relative to `root`: a database with its table or query, or files, in the order of the patterns, sorted
+    within each, each file once.
 
-    Raises UsageError where a pattern matches no file, or one that has no known format.
+    Files are looked for here; nothing is read, and no database is connected to, before it is asked for. Raises UsageError where a pattern
+    matches no file, or one that has no known format; Unreachable where nothing answers or lets us in.
     """
-    paths = {path.resolve(): path for uri in settings.uri for path in _paths(uri, root)}
-    return FileSource(settings, [_file(path, root) for path in paths.values()])
+    if settings.is_database:
+        from scripts.adapters.source_sql import SqlSource
+
+        return SqlSource(settings, root, password)
+    files: dict[str, SourceFile] = {}
+    for uri in settings.uri:
+        for file in find(uri, root):
+            files.setdefault(file.identity, file)
+    return FileSource(settings, list(files.values()))
 
 
-class FileSource:
-    """The rows of some files. Types are looked up once, in the first file that has rows, and only when they are asked for."""
+class FileSource(TypedSource):
+    """The rows of some files. Their types are those of the first file that has rows."""
 
-    def __init__(self, settings: SourceSettings, files: Sequence[_File]) -> None:
-        self._settings = settings
+    def __init__(self, settings: SourceSettings, files: Sequence[SourceFile]) -> None:
+        super().__init__(settings)
         self._files = files
 
-    @cached_property
-    def key(self) -> Column:
-        key = self._column(self._settings.key, Kind.for_key)
-        if key.type not in (FieldType.INT64, FieldType.STRING):
-            raise UsageError(f"The key {key.name} is {key.type}, but a key is int64 or string.", hint="Name another column as source.key.")
-        return key
-
-    @cached_property
-    def columns(self) -> tuple[Column, ...]:
-        return tuple(self._column(name, Kind.for_column) for name in self._settings.columns)
-
     def read(self) -> Iterator[RawRows]:
+        keys = _KeysAlike(self._settings)
         for file in self._files:
             first_row = 1
             for columns in file.pieces(self._settings.read_columns):
                 rows = RawRows(file.shown, first_row, columns)
+                if first_row == 1:
+                    keys.require(rows)
                 yield rows
                 first_row += len(rows)
 
     def rows_estimate(self) -> int | None:
-        counts = [file.rows() for file in self._files]
+        with ThreadPoolExecutor(FOOTERS_AT_ONCE) as threads:  # a footer on S3 takes a tenth of a second, most of it waiting
+            counts = list(threads.map(SourceFile.rows, self._files))
         return None if None in counts else sum(filter(None, counts))
 
-    def _column(self, name: str, type_of: Callable[[Kind], FieldType]) -> Column:
-        kinds, declared = self._kinds, self._settings.types.get(name)
-        if not kinds and not declared:
-            raise UsageError("The source has no rows.", hint="Check source.uri.")
-        return Column(name=name, type=declared or type_of(kinds[name]))
-
-    @cached_property
-    def _kinds(self) -> dict[str, Kind]:
-        """Empty where no file has rows, nor a schema."""
-        empty_last = sorted(self._files, key=lambda file: file.rows() == 0)
-        return next(filter(None, (file.kinds(self._settings.read_columns, self._settings.types) for file in empty_last)), {})
+    def look_up(self) -> dict[str, Kind]:
+        of_empty_files: dict[str, Kind] = {}
+        for file in self._files:
+            if kinds := file.kinds(self._settings.read_columns, self._settings.types):
+                if file.rows() != 0:
+                    return kinds
+                of_empty_files = of_empty_files or kinds
+        return of_empty_files
 
 
-def _paths(uri: str, root: Path) -> list[Path]:
-    with _blaming(f"source.uri {shown(uri)}"):
-        if found := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri):
-            address = urlsplit(uri)
-            if found[1].lower() != "file" or address.netloc not in ("", "localhost"):
-                raise Unusable("only local paths in this version", hint="Copy the files to this machine first.")
-            uri = unquote(address.path)
-        if (root / uri).is_file():
-            return [root / uri]
-        if (root / uri).is_dir():
-            raise Unusable("is a folder", hint="Name its files, for example with /*.parquet at the end.")
-        paths = sorted(path for name in glob.glob(uri, root_dir=root, recursive=True) if (path := root / name).is_file())
-        if not paths:
-            raise Unusable(f"no file matches in {root}")
-        return paths
+class _KeysAlike:
+    """Refuses files whose keys are numbers beside files whose keys are text: 123 may be what became of 00123."""
 
+    def __init__(self, settings: SourceSettings) -> None:
+        self._key = settings.key
+        self._declared = settings.key in settings.types
+        self._first: dict[type, str] = {}
 
-def _file(path: Path, root: Path) -> _File:
-    shown = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-    for ending, format_ in FORMATS.items():
-        if path.name.lower().endswith(ending):
-            return _File(path, shown, format_)
-    raise UsageError(f"{shown} has no format that can be read.", hint=f"These can: {', '.join(FORMATS)}.")
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file and how to read it. Whatever is wrong with it is told with its name."""
-
-    path: Path
-    shown: str
-    format: Format
-
-    def pieces(self, columns: Sequence[str]) -> Iterator[Columns]:
-        with _blaming(self.shown):
-            yield from self.format.pieces(self.path, columns)
-
-    def kinds(self, columns: Sequence[str], declared: Collection[str]) -> dict[str, Kind]:
-        """Of these columns and perhaps others. A declared column may be one that the first rows lack."""
-        with _blaming(self.shown):
-            kinds = self.format.kinds(self.path, columns)
-            if kinds:
-                require([name for name in columns if name not in declared], list(kinds))
-            return kinds
-
-    def rows(self) -> int | None:
-        with _blaming(self.shown):
-            return self.format.rows(self.path)
-
-
-_UNREADABLE = (OSError, EOFError, zlib.error, ValueError, OverflowError, RecursionError, pa.ArrowException, KeyError)
-
-
-@contextmanager
-def _blaming(name: str) -> Iterator[None]:
-    """Turns what fails within into a UsageError that names the file."""
-    try:
-        yield
-    except Unusable as error:
-        raise UsageError(f"{name}: {error}.", hint=error.hint) from None
-    except _UNREADABLE as error:
-        raise UsageError(f"{name} cannot be read: {error}.") from None
+    def require(self, rows: RawRows) -> None:
+        """Looks at the first rows of a file. One file may mix them, as only JSON can."""
+        kinds = {} if self._declared else source_types.key_kinds(rows.columns[self._key])
+        if len(kinds) != 1:
+            return
+        ((kind, key),) = kinds.items()
+        self._first.setdefault(kind, rows.file)
+        if other := self._first.get(float if kind is str else str):
+            is_, others = ("text", "numbers") if kind is str else ("a number", "text")
+            raise UsageError(
+                f"{rows.file}: the key {shown(key)} is {is_}, but those in {other} are {others}.",
+                hint=f"Write them alike, or declare source.types: {{{self._key}: string}} if they are meant so.",
+            )

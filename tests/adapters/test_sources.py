@@ -134,11 +134,10 @@ def test_a_pattern_without_files_is_named(tmp_path, uri):
     assert str(refusal.value) == f"source.uri {uri}: no file matches in {tmp_path}."
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/*.parquet", "gs://bucket/a.csv", "file://host/a.csv"])
-def test_remote_sources_are_refused(tmp_path, uri):
-    """Only local files in this version, and the message says so."""
-    with pytest.raises(UsageError, match="only local paths in this version"):
-        open_source(settings(uri), tmp_path)
+def test_a_file_on_another_machine_is_refused(tmp_path):
+    """file://host/… is no path here."""
+    with pytest.raises(UsageError, match="names a file on another machine"):
+        open_source(settings("file://host/a.csv"), tmp_path)
 
 
 def test_a_folder_is_refused_with_a_hint(tmp_path):
