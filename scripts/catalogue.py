@@ -26,6 +26,14 @@ class Entry:
             return State.PRODUCTION
         return State.RETIRED if self.stamp.has_served else self.stamp.state
 
+    def refuse_half_caught_up(self) -> None:
+        """Raises Refused while the source is being brought into a built pair, or after that stopped half way."""
+        if self.stamp.missing_shards:
+            raise Refused(
+                f"{self.pair} is being brought up to date, or was when that stopped: what it holds is not known.",
+                hint=f"Run `catch-up {self.pair}` to the end.",
+            )
+
     @property
     def can_serve(self) -> bool:
         """Whether a rollback may go here: it has been production, or is validated."""

@@ -97,9 +97,9 @@ class Shop:
         arguments = [*words, "--config", str(self.folder / "promotion.yaml")]
         return CliRunner().invoke(main, arguments, env=self.environment | environment)
 
-    def do(self, *words: str) -> dict[str, Any]:
+    def do(self, *words: str, **environment: str) -> dict[str, Any]:
         """Runs a command that must succeed and gives its facts."""
-        result = self.run(*words, "--json")
+        result = self.run(*words, "--json", **environment)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 

@@ -36,6 +36,7 @@ def _refuse_without_model(entry: Entry, parts: Parts) -> None:
 
 
 def _check_evidence(world: Catalogue, entry: Entry, approved: str | None, parts: Parts) -> None:
+    entry.refuse_half_caught_up()
     stamped = evidence.of_stamp(entry.pair.collection, entry.stamp)
     if approved is not None and approved != stamped.digest:
         raise Refused(f"Evidence {approved[:12]} was approved, but {entry.pair} now stands on {stamped.digest[:12]}.", hint="Approve the new evidence.")

@@ -86,6 +86,7 @@ def _ready_collection(store: VectorStore, entry: Entry) -> Collection:
         raise Refused(f"{entry.pair} is production: compared with itself it would always pass.")
     if entry.stamp.state is State.BUILDING:
         raise Refused(f"{entry.pair} is still building.", hint=f"Run `embed` and `finish --pair {entry.pair}` first.")
+    entry.refuse_half_caught_up()
     collection = store.open(entry.pair.collection)
     if not collection.is_loaded():
         raise Refused(f"{entry.pair} is not loaded.", hint=f"Run `finish --pair {entry.pair}`.")
