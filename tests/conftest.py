@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import PostgresServer, postgres_programs
+from tests.s3 import S3Server
 from tests.servers import MilvusServer, MlflowServer
 
 ROOT = Path(__file__).resolve().parent.parent
 # Read here because `no_ambient_settings` hides MILVUS_* from the tests.
 MILVUS_WHEEL = Path(os.environ.get("MILVUS_WHEEL_DIR", Path(sys.prefix) / "milvus-2.3.5"))
-SERVER_FIXTURES = {"milvus_wheel", "mlflow_server", "postgres_server"}
+SERVER_FIXTURES = {"milvus_wheel", "mlflow_server", "postgres_server", "s3_server"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,13 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
     programs = postgres_programs()
     needs(programs is not None, "PostgreSQL is not installed; it is Debian's package postgresql")
     with PostgresServer(tmp_path_factory.mktemp("postgres"), programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One S3 for all tests."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
 

@@ -37,7 +37,7 @@ class Database:
 
     def __init__(self, uri: str, root: Path, password: SecretStr) -> None:
         if has_secret(uri):
-            raise UsageError(f"{shown(uri)} has a secret in it.", hint="Take it out and set SOURCE_PASSWORD.")
+            raise UsageError(f"{shown(uri).partition('?')[0]} has a secret in it.", hint="Take it out and set SOURCE_PASSWORD.")
         self._shown = shown(uri)
         try:
             url = make_url(uri)

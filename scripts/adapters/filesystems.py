@@ -50,7 +50,7 @@ def resolve(uri: str, root: Path) -> tuple[pyarrow.fs.FileSystem, str]:
     if scheme == "file":
         return fs.LocalFileSystem(), _path_of_file(uri)
     if has_secret(uri):
-        raise UsageError(f"{shown(uri)} has a secret in it.", hint="Take it out: secrets come from the environment only.")
+        raise UsageError(f"{shown(uri).partition('?')[0]} has a secret in it.", hint="Take it out: secrets come from the environment only.")
     if scheme == "s3":
         return _s3(uri)
     with translated(shown(uri)):
