@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ _OF_POSTGRESQL = (
     | dict.fromkeys((700, 701, 1700), FieldType.DOUBLE)
     | dict.fromkeys((1005, 1007, 1016), FieldType.INT64S)
     | dict.fromkeys((1021, 1022, 1231), FieldType.DOUBLES)
+)
+# What the last ANALYZE found.
+_ROWS_OF_POSTGRESQL = sa.text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)")
+_NULLS_OF_POSTGRESQL = sa.text(
+    "SELECT attname FROM pg_stats JOIN pg_namespace ON nspname = schemaname JOIN pg_class ON relnamespace = pg_namespace.oid AND relname = tablename "
+    "WHERE pg_class.oid = to_regclass(:name) AND null_frac > 0"
 )
 # What a table's declaration says where values do not: SQLite's true is 1, and its JSON is text.
 _DECLARED = ((sa.Boolean, FieldType.BOOL), (sa.JSON, FieldType.JSON))
@@ -60,8 +67,7 @@ class SqlSource(TypedSource):
                 return connection.execute(sa.select(sa.func.count()).select_from(self._table)).scalar()
             if connection.dialect.name != "postgresql":
                 return None
-            name = connection.dialect.identifier_preparer.format_table(self._table)
-            found = connection.execute(sa.text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)"), {"name": name}).scalar()
+            found = connection.execute(_ROWS_OF_POSTGRESQL, {"name": self._quoted(connection)}).scalar()
         return int(found) if found is not None and found >= 0 else None  # -1 where nothing was analyzed yet
 
     def look_up(self) -> dict[str, Kind]:
@@ -70,7 +76,27 @@ class SqlSource(TypedSource):
             result = self._execute(connection)
             oids = {column[0]: column[1] for column in result.cursor.description or ()} if connection.dialect.name == "postgresql" else {}
             first = next(self._pieces(connection, result), {name: [] for name in self._settings.read_columns})
-        return {name: _kind(values, oids.get(name), declared.get(name)) for name, values in first.items()}
+            result.close()
+            kinds = {name: _kind(values, oids.get(name), declared.get(name)) for name, values in first.items()}
+            for name in self._gaps(connection, [name for name, kind in kinds.items() if not kind.missing]) if declared else ():
+                kinds[name] = replace(kinds[name], missing=True)
+        return kinds
+
+    def _gaps(self, connection: sa.Connection, names: Sequence[str]) -> set[str]:
+        """Those of the table's columns that have a NULL beyond the first rows, as far as that is known or soon found.
+
+        A type that cannot say "nothing" would end the pass at the first of them, hours later.
+        """
+        if connection.dialect.name == "postgresql":
+            nulls = connection.execute(_NULLS_OF_POSTGRESQL, {"name": self._quoted(connection)}).scalars()
+            return set(nulls) & set(names)
+        if connection.dialect.name == "sqlite":
+            some = sa.select(sa.literal(1)).select_from(self._table).limit(1)
+            return {name for name in names if connection.execute(some.where(sa.column(name).is_(None))).first()}
+        return set()
+
+    def _quoted(self, connection: sa.Connection) -> str:
+        return connection.dialect.identifier_preparer.format_table(self._table)
 
     def _execute(self, connection: sa.Connection) -> sa.CursorResult:
         options: dict[str, Any] = {"yield_per": ROWS_AT_ONCE}  # a server-side cursor, where there are such
