@@ -7,7 +7,7 @@ import os
 import string
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -162,6 +162,24 @@ class RetentionSettings(_Section):
     keep_previous: int = Field(default=1, ge=0)
 
 
+class CacheSettings(_Section):
+    """Where vectors are kept to be used again: a folder here or on S3, and how much of it."""
+
+    uri: str = Field(min_length=1)
+    max_gib: float = Field(default=10, gt=0, allow_inf_nan=False)
+
+    @field_validator("uri")
+    @classmethod
+    def _without_secrets(cls, uri: str) -> str:
+        if has_secret(uri):
+            raise ValueError("has a secret in it; take it out: secrets come from the environment only")
+        return uri
+
+    @property
+    def max_bytes(self) -> int:
+        return int(self.max_gib * 2**30)
+
+
 class Environment(_Section):
     """What comes from the environment only: addresses, secrets and the CI build."""
 
@@ -185,6 +203,7 @@ class Settings(_Section):
     consistency: Consistency = Consistency.BOUNDED
     golden: str
     retention: RetentionSettings = RetentionSettings()
+    cache: CacheSettings | None = None
     root: Path = Path()
     environment: Environment
 
@@ -250,14 +269,15 @@ def load(path: Path, environ: dict[str, str] | None = None) -> Settings:
         raise UsageError(f"{path}: {_explain(error)}") from None
 
 
-def prepare_for_pymilvus() -> None:
-    """To be called before pymilvus is imported: what it and grpc read from the environment then is settled here.
+def prepare_libraries() -> None:
+    """To be called before pymilvus or a model is imported: what they read from the environment then is settled here.
 
-    pymilvus dies of a milvus-lite file's path in MILVUS_URI (3.0.2). grpc tells every lost ping on standard error ("Got goaway …
+    Threads of torch that wait for work would spin, and halve the speed of a Milvus on the same machine; asleep they cost nothing. pymilvus dies of a milvus-lite file's path in MILVUS_URI (3.0.2). grpc tells every lost ping on standard error ("Got goaway …
     too_many_pings"), unless it is asked not to.
     """
     os.environ.pop("MILVUS_URI", None)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def s3_location() -> tuple[str, str]:
@@ -294,5 +314,6 @@ def _explain(error: ValidationError) -> str:
 def _known_names(location: tuple[Any, ...]) -> list[str]:
     section: Any = Settings
     for part in location:
-        section = section.model_fields[part].annotation
+        annotation = section.model_fields[part].annotation
+        section = next(iter(get_args(annotation)), annotation)  # a section that may be left out is `Section | None`
     return [name for name in section.model_fields if name not in ("root", "environment")]

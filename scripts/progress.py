@@ -16,8 +16,17 @@ LINE_EVERY_SECONDS = 30.0
 def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Gives a function to call with the number of rows just done. `total` may be unknown."""
     if sys.stderr.isatty():
-        with click.progressbar(length=total or 0, label=label, file=sys.stderr, show_pos=True, show_eta=total is not None) as bar:
-            yield bar.update
+        began, done = time.monotonic(), 0
+        with click.progressbar(
+            length=total or 0, label=label, file=sys.stderr, show_pos=True, show_eta=total is not None, item_show_func=lambda rate: rate
+        ) as bar:
+
+            def advance(rows: int) -> None:
+                nonlocal done
+                done += rows
+                bar.update(rows, f"{done / max(time.monotonic() - began, 1e-9):,.0f} rows/s")
+
+            yield advance
         return
     lines = _Lines(label, total)
     yield lines.update

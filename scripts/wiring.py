@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
 
-from scripts.config import Settings, SourceSettings, prepare_for_pymilvus
+from scripts.config import Settings, SourceSettings, prepare_libraries
 from scripts.ports import Registry, Source, VectorCache, VectorStore
 
 
@@ -30,7 +30,7 @@ class Wiring:
 
     @cached_property
     def store(self) -> VectorStore:
-        prepare_for_pymilvus()
+        prepare_libraries()
         from scripts.adapters.milvus import MilvusStore
 
         environment = self.settings.environment
@@ -38,6 +38,7 @@ class Wiring:
 
     @cached_property
     def registry(self) -> Registry:
+        prepare_libraries()
         from scripts.adapters.mlflow import MlflowRegistry
 
         return MlflowRegistry(self.settings.environment.mlflow_uri)
@@ -52,7 +53,11 @@ class Wiring:
         return open_source(settings, self.settings.root, self.settings.environment.source_password)
 
     def cache(self, fingerprint: str, dimension: int) -> VectorCache | None:
-        return None
+        if self.settings.cache is None:
+            return None
+        from scripts.adapters.vector_cache import open_cache
+
+        return open_cache(self.settings.cache, self.settings.root, fingerprint, dimension)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
