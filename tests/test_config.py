@@ -68,6 +68,20 @@ def test_a_good_file_is_read(tmp_path):
     assert settings.embedding.template == "{product_name}. {product_description}"
 
 
+def test_a_cache_is_optional(load):
+    """None unless it is asked for; then an address is enough, and mistakes are named as in every section."""
+    assert load().cache is None
+    assert load({"cache.uri": "s3://bucket/vectors"}).cache.max_bytes == 10 * 2**30
+    for changes, told in [
+        ({"cache.uri": "a", "cache.max_gb": 1}, r"cache.max_gb: unknown setting. Did you mean max_gib\?"),
+        ({"cache.max_gib": 1}, "cache.uri: is missing"),
+        ({"cache.uri": "a", "cache.max_gib": 0}, "cache.max_gib: .*greater than 0"),
+        ({"cache.uri": "s3://key:secret@bucket/a"}, "cache.uri: has a secret"),
+    ]:
+        with pytest.raises(UsageError, match=told):
+            load(changes)
+
+
 def test_one_word_sets_the_policy_for_all_bad_rows(load):
     """on_bad_row: skip."""
     source = load({"source.on_bad_row": "skip"}).source
