@@ -108,7 +108,6 @@ def test_strange_string_keys_are_only_keys(store):
 def test_pages_follow_strange_keys(store, monkeypatch):
     """Also where such a key ends a page."""
     monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_ROWS", 2)
-    monkeypatch.setattr("scripts.adapters.milvus.collection.EMBEDDED_PAGE_ROWS", 2)
     collection = ready_with(store, FieldType.STRING, STRANGE_KEYS)
     assert sorted(found for page in collection.contents() for found in page.keys) == sorted(STRANGE_KEYS)
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from scripts.adapters.milvus.connection import Connection
+from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
+from scripts.adapters.milvus.raw import numbers, vectors_of
 from scripts.adapters.milvus.schema import batches, index_params, key_in, literal
 from scripts.errors import Inconclusive
 from scripts.layout import COLUMNS_HASH, TEXT_HASH, VECTOR, IndexType, Layout
 from scripts.ports import Hit, Page, Readiness
 from scripts.records import Rows
 
-# Pages of keys and hashes: a server is fastest at 5k, in milvus-lite every page walks the whole collection.
-PAGE_ROWS = 5_000
-EMBEDDED_PAGE_ROWS = 16_384
-KEYS_PER_QUERY = 1_000
+# The largest page that Milvus gives, and the fastest: in milvus-lite every page walks the whole collection.
+PAGE_ROWS = 16_384
+KEYS_PER_QUERY = 2_000
+WRITES_IN_FLIGHT = 4
 QUERIES_PER_SEARCH = 100
 # Below this many rows 2.3.5 builds no index for a segment and searches it exactly instead.
 SMALLEST_INDEXED_SEGMENT = 1_024
@@ -36,6 +38,7 @@ class MilvusCollection:
     def __init__(self, connection: Connection, name: str, layout: Layout) -> None:
         self.name = name
         self.layout = layout
+        self.writes_in_flight = 1 if connection.embedded else WRITES_IN_FLIGHT  # milvus-lite gains nothing from more
         self._milvus = connection
 
     def contents(self) -> Iterator[Page]:
@@ -49,46 +52,40 @@ class MilvusCollection:
         # Pages are read without waiting for the latest writes, whatever consistency is asked for (2.3.5). A strong read before them waits.
         self.count()
         key = self.layout.key.name
-        size = EMBEDDED_PAGE_ROWS if self._milvus.embedded else PAGE_ROWS
         after: int | str | None = None
         while True:
-            rows = self._milvus.call(
-                "query",
-                self.name,
-                filter=self._beyond(after),
-                output_fields=[key, TEXT_HASH, COLUMNS_HASH],
-                limit=size,
-                # What pymilvus' own iterator sends to get rows in order of keys. That iterator itself skips the largest int64
-                # and breaks on keys with quotes or backslashes (3.0.2).
-                iterator="True",
-                reduce_stop_for_best="True",
-            )
-            if not rows:
+            found = self._columns(self._beyond(after), [key, TEXT_HASH, COLUMNS_HASH], page=PAGE_ROWS)
+            keys = list(found.get(key, ()))
+            if not keys:
                 return
-            yield Page(
-                keys=[row[key] for row in rows],
-                text_hashes=np.fromiter((row[TEXT_HASH] for row in rows), dtype=np.int64, count=len(rows)),
-                column_hashes=np.fromiter((row[COLUMNS_HASH] for row in rows), dtype=np.int64, count=len(rows)),
-            )
-            after = rows[-1][key]
+            yield Page(keys=keys, text_hashes=numbers(found[TEXT_HASH]), column_hashes=numbers(found[COLUMNS_HASH]))
+            after = keys[-1]
 
     def vectors(self, keys: Sequence[int] | Sequence[str]) -> np.ndarray:
-        found = {row[self.layout.key.name]: row[VECTOR] for row in self._by_key(keys, [VECTOR])}
-        return np.asarray([found[key] for key in keys], dtype=np.float32)
+        found, _, vectors = self._held(keys)
+        at = {key: position for position, key in enumerate(found)}
+        return vectors[[at[key] for key in keys]]
 
     def find(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """The text's hash is compared with what comes back, not with what was read before: another pass may write to this collection meanwhile."""
-        held = {row[self.layout.key.name]: row for row in self._by_key(rows.keys, [TEXT_HASH, VECTOR])}
-        found = [i for i, key in enumerate(rows.keys) if key in held and held[key][TEXT_HASH] == rows.text_hashes[i]]
-        vectors = np.asarray([held[rows.keys[i]][VECTOR] for i in found], dtype=np.float32)
-        return np.asarray(found, dtype=np.int64), vectors.reshape(len(found), self.layout.dimension)
+        found, hashes, vectors = self._held(rows.keys)
+        wanted = {key: position for position, key in enumerate(rows.keys)}
+        positions = np.fromiter((wanted[key] for key in found), dtype=np.int64, count=len(found))
+        same = np.flatnonzero(hashes == rows.text_hashes[positions])
+        same = same[np.argsort(positions[same])]
+        return positions[same], vectors[same]
 
     def existing(self, keys: Sequence[int] | Sequence[str]) -> set[int] | set[str]:
-        return {row[self.layout.key.name] for row in self._by_key(keys, [])}
+        return {key for found in self._by_key(keys, []) for key in found[self.layout.key.name]}
 
     def write(self, rows: Rows, vectors: np.ndarray) -> None:
-        for batch in batches(self.layout, rows, vectors):
-            self._milvus.call("upsert", self.name, batch)
+        wire = self._milvus.wire
+        if wire is None:
+            for batch in batches(self.layout, rows, vectors):
+                self._milvus.call("upsert", self.name, batch)
+            return
+        for request in wire.upserts(self.name, self.layout, rows, vectors):
+            self._milvus.patiently("upsert", self.name, partial(wire.upsert, request, RETRY_SECONDS))
 
     def delete(self, keys: Sequence[int] | Sequence[str]) -> None:
         for some in _chunks(keys, KEYS_PER_QUERY):
@@ -153,10 +150,32 @@ class MilvusCollection:
             answers += [[Hit(hit.id, float(hit.distance), _plain(hit.fields, fields)) for hit in hits] for hits in found]
         return answers
 
+    def _held(self, keys: Sequence[int] | Sequence[str]) -> tuple[list[int] | list[str], np.ndarray, np.ndarray]:
+        """Of these keys those that it holds, in any order, with their texts' hashes and their vectors."""
+        parts = list(self._by_key(keys, [TEXT_HASH, VECTOR]))
+        hashes = [numbers(part[TEXT_HASH]) for part in parts] or [np.empty(0, dtype=np.int64)]
+        vectors = [vectors_of(part[VECTOR], self.layout.dimension) for part in parts] or [np.empty((0, self.layout.dimension), dtype=np.float32)]
+        return [key for part in parts for key in part[self.layout.key.name]], np.concatenate(hashes), np.concatenate(vectors)
+
     def _by_key(self, keys: Sequence[int] | Sequence[str], fields: list[str]) -> Iterator[dict[str, Any]]:
+        """Some rows at a time, column by column."""
         key = self.layout.key
-        for some in _chunks(keys, KEYS_PER_QUERY):
-            yield from self._milvus.call("query", self.name, filter=key_in(key, some), output_fields=[key.name, *fields], consistency_level="Strong")
+        for number, some in enumerate(_chunks(keys, KEYS_PER_QUERY)):
+            # A strong read waits for the latest writes for 200 to 400 ms (2.3.5); what it has waited for, the reads after it see as well.
+            found = self._columns(key_in(key, some), [key.name, *fields], strong=number == 0)
+            if len(found.get(key.name, ())):
+                yield found
+
+    def _columns(self, where: str, fields: list[str], *, strong: bool = False, page: int = 0) -> dict[str, Any]:
+        """The fields of rows, each a sequence of its values. A page of rows comes in order of keys."""
+        if wire := self._milvus.wire:
+            query = partial(wire.query, self.name, where, fields, RETRY_SECONDS, strong=strong, page=page)
+            return self._milvus.patiently("query", self.name, query)
+        # What pymilvus' own iterator sends to get rows in order of keys. That iterator itself skips the largest int64 and breaks on keys with
+        # quotes or backslashes (3.0.2).
+        how = {"limit": page, "iterator": "True", "reduce_stop_for_best": "True"} if page else {"consistency_level": "Strong" if strong else "Eventually"}
+        rows = self._milvus.call("query", self.name, filter=where, output_fields=fields, **how)
+        return {name: [row[name] for row in rows] for name in fields} if rows else {}
 
     def _beyond(self, after: int | str | None) -> str:
         key = self.layout.key.name

@@ -6,8 +6,9 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,18 +18,27 @@ from pymilvus import MilvusClient
 from pymilvus.client.types import Status
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
+from scripts.adapters.milvus.raw import Wire
 from scripts.addresses import shown
 from scripts.errors import Refused, Unreachable, UsageError
 
 # How long a call that lost its connection is repeated. Every write of the kit is safe to repeat: rows are upserted by key, aliases and
 # properties are set to a value. (pymilvus repeats some calls by itself, and some, like has_collection, not: 3.0.2.)
 RETRY_SECONDS = 60.0
+# And how long one is repeated that found the server, but not yet all parts of it: 2.3.5 says that a collection is not loaded, or that nodes
+# are missing, until the session that it had before it was killed ends (30 s).
+RETURN_SECONDS = 120.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 3.0
 CONNECT_SECONDS = 10.0
 
-NOT_LOADED = 101
+NOT_LOADED, TOO_MANY_REQUESTS = 101, 8
 _LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "Retry timeout", "Retry run out", "Fail connecting")
 _DENIED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "auth check failure", "permission deny")
+_RETURNING = (
+    *("node not match", "node not found", "node offline", "node not available", "session not found", "client connection is closing"),
+    *("channel not found", "channel not available", "channel lacks", "no available shard", "shard leader", "not fully loaded", "on recovering"),
+    *("service not ready", "is not ready", "service unavailable", "server is not healthy"),
+)
 _BAD_EXPRESSION = ("cannot parse expression", "failed to create query plan", "failed to create expr plan", "unknown field", "unexpected character")
 
 
@@ -44,7 +54,9 @@ class Connection:
         try:
             if self.embedded:
                 Path(uri).resolve().parent.mkdir(parents=True, exist_ok=True)
-            self._client = MilvusClient(uri, token=token, timeout=CONNECT_SECONDS)
+            # Without the option a connection that was lost for a minute is tried again only after another one.
+            options = {} if self.embedded else {"grpc_options": {"grpc.max_reconnect_backoff_ms": int(LONGEST_PAUSE_SECONDS * 1_000)}}
+            self._client = MilvusClient(uri, token=token, timeout=CONNECT_SECONDS, **options)
         except OSError as error:
             raise UsageError(f"MILVUS_URI {shown(uri)!r} cannot be used: {error}.") from None
         except ConnectionConfigException as error:
@@ -58,17 +70,38 @@ class Connection:
         `timeout` None is for waits that have no natural limit. Raises Unreachable when the server does not answer in time or denies
         access, Refused and UsageError for what it says no to.
         """
-        deadline = time.monotonic() + RETRY_SECONDS
+        collection = args[0] if args and isinstance(args[0], str) else ""
+        return self.patiently(method.replace("_", " "), collection, lambda: getattr(self._client, method)(*args, timeout=timeout, **kwargs))
+
+    def patiently(self, doing: str, collection: str, call: Callable[[], Any]) -> Any:
+        """What `call` returns, which must be safe to repeat; failures and repetitions as of `call`."""
+        began = time.monotonic()
+        failing: float | None = None
+        lost = False
         pause = FIRST_PAUSE_SECONDS
-        with self.translated(method.replace("_", " ")):
+        with self.translated(doing):
             while True:
                 try:
-                    return getattr(self._client, method)(*args, timeout=timeout, **kwargs)
+                    return call()
                 except (grpc.RpcError, MilvusException) as error:
-                    if not _is_lost(error) or time.monotonic() > deadline:
+                    now = time.monotonic()
+                    failing = failing or now
+                    if _is_lost(error):
+                        lost = True
+                        if now > began + RETRY_SECONDS:
+                            raise
+                    elif now > failing + RETURN_SECONDS or not self._is_returning(error, collection, lost):
                         raise
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    @cached_property
+    def wire(self) -> Wire | None:
+        """The fast way for many rows; None where this pymilvus does not have what it needs."""
+        try:
+            return Wire(self._client)
+        except (AttributeError, ImportError, TypeError, ValueError):
+            return None
 
     def close(self) -> None:
         self._client.close()
@@ -77,6 +110,24 @@ class Connection:
             from milvus_lite.server_manager import server_manager_instance
 
             server_manager_instance.release_server(self.uri)
+
+    def _is_returning(self, error: Exception, collection: str, lost: bool) -> bool:
+        """Whether the server has come back, but not yet all parts of it, or asks for patience."""
+        if isinstance(error, grpc.RpcError):
+            return lost and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        if error.code == NOT_LOADED:
+            return self._is_being_loaded(collection)
+        if error.code == TOO_MANY_REQUESTS:
+            return True
+        # A failure with no words but a stack trace is believed to pass only where the server was seen to be away.
+        return any(word in error.message for word in _RETURNING) or (lost and any(word in error.message for word in ("stack trace", "unrecoverable error")))
+
+    def _is_being_loaded(self, collection: str) -> bool:
+        """A released collection is not loaded, and says so; one that a restarted server is about to serve again says "Loading" or "Loaded"."""
+        try:
+            return str(self._client.get_load_state(collection, timeout=RETRY_SECONDS)["state"]) in ("Loaded", "Loading")
+        except (grpc.RpcError, MilvusException) as error:
+            return _is_lost(error)
 
     @contextmanager
     def translated(self, doing: str) -> Iterator[None]:

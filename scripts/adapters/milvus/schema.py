@@ -48,23 +48,29 @@ def index_params(layout: Layout) -> IndexParams:
     return params
 
 
+def slices(layout: Layout, rows: Rows) -> Iterator[slice]:
+    """The rows cut into pieces that one message takes, by bytes and by number."""
+    weights = np.full(len(rows), layout.dimension * 4 + 64, dtype=np.int64)
+    for values in (rows.keys, *(rows.columns[column.name] for column in layout.columns)):
+        if rows and isinstance(values[0], (str, list, dict)):
+            weights += np.fromiter(map(_bytes, values), dtype=np.int64, count=len(values))
+    total = np.cumsum(weights)
+    start = 0
+    while start < len(rows):
+        before = total[start - 1] if start else 0
+        fits = int(np.searchsorted(total, before + MAX_BATCH_BYTES, side="right"))
+        stop = min(max(fits, start + 1), start + MAX_BATCH_ROWS)
+        yield slice(start, stop)
+        start = stop
+
+
 def batches(layout: Layout, rows: Rows, vectors: np.ndarray) -> Iterator[list[dict[str, Any]]]:
-    """The rows as upsert takes them, cut by bytes and by number."""
+    """The rows as MilvusClient.upsert takes them."""
     stored = {layout.key.name: rows.keys} | {column.name: rows.columns[column.name] for column in layout.columns}
-    names = list(stored)
-    strings = [name for name in names if rows and isinstance(stored[name][0], (str, list, dict))]
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for i, values in enumerate(zip(*stored.values(), strict=True)):
-        row = dict(zip(names, values, strict=True))
-        weight = vectors.shape[1] * 4 + 64 + sum(_bytes(row[name]) for name in strings)
-        if batch and (size + weight > MAX_BATCH_BYTES or len(batch) == MAX_BATCH_ROWS):
-            yield batch
-            batch, size = [], 0
-        row |= {VECTOR: vectors[i], TEXT_HASH: int(rows.text_hashes[i]), COLUMNS_HASH: int(rows.column_hashes[i])}
-        batch.append(row)
-        size += weight
-    if batch:
+    for part in slices(layout, rows):
+        batch = [dict(zip(stored, values, strict=True)) for values in zip(*(values[part] for values in stored.values()), strict=True)]
+        for row, vector, text, columns in zip(batch, vectors[part], rows.text_hashes[part].tolist(), rows.column_hashes[part].tolist(), strict=True):
+            row |= {VECTOR: vector, TEXT_HASH: text, COLUMNS_HASH: columns}
         yield batch
 
 
@@ -79,4 +85,5 @@ def literal(value: int | str) -> str:
 
 
 def _bytes(value: Any) -> int:
+    """At most; looking at every character would cost more than the message."""
     return len(value) * 4 if isinstance(value, str) else len(json.dumps(value)) * 4
