@@ -22,8 +22,9 @@ from scripts.flow import InFlight
 
 # Of a small cache a sixteenth, so that it does not lose much at once when it is full.
 SEGMENT_BYTES = 8 << 20
-# Requests to S3 at the same time; a disk does not mind.
-READERS = 16
+# How many segments' ids, and how many segments' vectors are read at the same time: S3 takes its time, but vectors take memory. (Peak over
+# 600,000 rows of 384 dimensions: 4 readers 80 MiB, 16 readers 310 MiB.)
+OPENERS, READERS = 16, 4
 # One is written while the next is filled; who is faster than that waits.
 WRITERS = 2
 # A place that failed is left alone for so long: if it is down, that costs some seconds a minute and not those of every call.
@@ -122,11 +123,12 @@ class CachedVectors:
     def _read_ids(self, segments: list[Segment]) -> None:
         """Raises Unreachable where that cannot be done; what is damaged or just being deleted is left out."""
         ids, places = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)]
-        for segment, its in zip(segments, self._readers.map(self._folder.ids, segments), strict=True):
-            if its is not None:
-                ids.append(its)
-                places.append(place(len(self._segments), np.arange(its.size)))
-                self._segments.append(segment)
+        with ThreadPoolExecutor(OPENERS) as openers:
+            for segment, its in zip(segments, openers.map(self._folder.ids, segments), strict=True):
+                if its is not None:
+                    ids.append(its)
+                    places.append(place(len(self._segments), np.arange(its.size)))
+                    self._segments.append(segment)
         self._index.add(np.concatenate(ids), np.concatenate(places))
 
     def _has(self, number: int) -> bool:
@@ -161,9 +163,8 @@ class CachedVectors:
             except Exception as error:  # fsspec's packages raise what they like; the vectors are in the collection all the same
                 self._trouble.happened(error)
                 segment = None
-        if segment is None:
-            self._trouble.unkept += len(records)
         with self._lock:
+            self._trouble.unkept += len(records) if segment is None else 0
             self._segments[number] = segment
             del self._unwritten[number]
 

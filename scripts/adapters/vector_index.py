@@ -1,4 +1,4 @@
-"""Where each vector of the cache is, at 16 bytes a row."""
+"""Where each vector of the cache is, at 16 bytes a row, for a moment while it is sorted four times that."""
 
 from __future__ import annotations
 

@@ -289,6 +289,15 @@ def test_a_bound_below_one_vector_is_told(place):
     assert place.files() == []
 
 
+def test_any_fsspec_file_system_will_do(tmp_path):
+    """One that neither renames nor makes folders as a disk does: kept, found, and bounded."""
+    place = Place(tmp_path, f"memory://{tmp_path.name}/vectors")
+    assert place.keep(0, 3_000, mib=0.5) == ""
+    assert place.found(0, 3_500, mib=0.5) == list(range(3_000))
+    assert place.keep(3_000, 10_000, mib=0.5) == ""
+    assert 1_500 < len(place.found(0, 10_000, mib=0.5)) <= MIB // 2 / (DIMENSION * 4)
+
+
 def test_a_full_disk_ends_keeping_and_nothing_else(place):
     """The process goes on, is told once, leaves no half file, and what was kept before is found."""
     place.keep(0, 50)
