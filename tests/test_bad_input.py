@@ -61,6 +61,14 @@ def test_a_broken_model(lite_shop, model, exit_code, told):
         assert "building" in refusal(lite_shop.run("promote", "--pair", pair["pair"]), 4)
 
 
+def test_a_model_that_fails_on_one_text(lite_shop):
+    """Its key is named, not just the batch that it was in; the rows before it are kept for the next try."""
+    lite_shop.stage("picky")
+    line = refusal(lite_shop.run("build", "--build-id", "b"), 1)
+    assert "ValueError: no velvet lamps: key 19." in line
+    lite_shop.stage("words")
+
+
 def test_a_model_changed_in_place_is_noticed(lite_shop, monkeypatch):
     """The registry's files are not those that the pair was built with."""
     pair = lite_shop.build("words")

@@ -150,3 +150,30 @@ def test_the_fingerprint_is_of_the_content_not_of_its_order(bench):
     forward, backward = bench.sync(rows), bench.sync(rows[::-1])
     changed = bench.sync(bench.rows((1, "a", 1), (2, "b", 1), (3, "c", 2)))
     assert forward.fingerprint == backward.fingerprint != changed.fingerprint
+
+
+def test_texts_that_the_model_cuts_off_are_counted_and_named(bench):
+    """They are embedded by their beginning, and the report says so."""
+    rows = bench.rows((1, "short", 1), (2, "long " * 300, 1), (3, "longer " * 300, 1))
+    report = bench.sync(rows)
+    assert (report.embedded, report.cut_off, sorted(map(str, report.cut_off_keys))) == (3, 2, sorted(str(row["id"]) for row in rows[1:]))
+    assert any("2 texts are longer than the model takes" in line for line in report.lines())
+
+
+def test_windows_go_across_the_pieces_of_a_source(bench):
+    """Few rows of each piece are new; they are encoded together, in order of length, and every row has its own vector."""
+    old = bench.rows(*((i, f"n{i}", 1) for i in range(0, 10_000)))
+    bench.sync(old)
+    new = [dict(row, name="x" * (1 + i % 50)) if i % 100 == 0 else row for i, row in enumerate(old)]
+    bench.sync(new)
+    lengths = list(map(len, bench.model.texts))
+    assert lengths == sorted(lengths, reverse=True)
+    some = [row for row in new if row["name"].startswith("x")]
+    assert bench.lengths([row["id"] for row in some]) == [len(row["name"]) for row in some]
+
+
+def test_an_emptied_source_empties_the_collection_where_that_is_allowed(bench):
+    """Only then."""
+    bench.sync(bench.rows((1, "a", 1)))
+    assert bench.sync([], how={"allow_empty": True}).deleted == 1
+    assert bench.content() == []
