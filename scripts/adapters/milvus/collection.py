@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scripts.adapters.filesystems import resolve
 from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
 from scripts.adapters.milvus.raw import numbers, vectors_of
 from scripts.adapters.milvus.schema import batches, index_params, key_in, literal
 from scripts.errors import Inconclusive
 from scripts.layout import COLUMNS_HASH, TEXT_HASH, VECTOR, IndexType, Layout
-from scripts.ports import Hit, Page, Readiness
+from scripts.ports import Hit, Importer, Page, Readiness
 from scripts.records import Rows
 
 # The largest page that Milvus gives, and the fastest: in milvus-lite every page walks the whole collection.
@@ -86,6 +88,13 @@ class MilvusCollection:
             return
         for request in wire.upserts(self.name, self.layout, rows, vectors):
             self._milvus.patiently("upsert", self.name, partial(wire.upsert, request, RETRY_SECONDS))
+
+    def importer(self, uri: str, root: Path, prefix: str) -> Importer:
+        """Bulk import through files in the folder `uri`, which the server names `prefix`. To be opened before `contents` is read, see `bulk`."""
+        from scripts.adapters.milvus.bulk import MilvusImporter, usable
+
+        usable(self._milvus)
+        return MilvusImporter(self._milvus, self, resolve(uri, root), uri, prefix)
 
     def delete(self, keys: Sequence[int] | Sequence[str]) -> None:
         for some in _chunks(keys, KEYS_PER_QUERY):
