@@ -24,6 +24,7 @@ from scripts.jobs.validate import Validated, validate
 from scripts.pair import Build
 from scripts.ports import ModelVersion
 from scripts.progress import progress
+from scripts.sync import Pass
 from scripts.wiring import Wiring
 
 SUITE = Path(__file__).parents[2] / "golden_queries" / "demo_products"
@@ -134,7 +135,7 @@ class _Demo:
         version = models.register(models.train(self._texts, recipe, kit.settings.root / "trained" / recipe.name), name)
         kit.registry.move(ModelVersion(name, version), kit.settings.model.candidate)
         with progress("  embed", kit.source.rows_estimate()) as advance:
-            built = build(kit, pinned=None, build=Build(id=f"demo-{version}", created_at=kit.now()), advance=advance)
+            built = build(kit, pinned=None, build=Build(id=f"demo-{version}", created_at=kit.now()), how=Pass(advance=advance))
         _show(built)
         return built.created.pair.collection
 
