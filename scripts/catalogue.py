@@ -27,8 +27,10 @@ class Entry:
         return State.RETIRED if self.stamp.has_served else self.stamp.state
 
     def refuse_half_caught_up(self) -> None:
-        """Raises Refused while the source is being brought into a built pair, or after that stopped half way."""
-        if self.stamp.missing_shards:
+        """Raises Refused while the source is being brought into a built pair, or after that stopped half way: also where all was written, but
+        `finish` did not come to say that this is what the pair holds now."""
+        read, proved = self.stamp.read_content, self.stamp.content
+        if read is None or (proved is not None and read.fingerprint != proved.fingerprint):
             raise Refused(
                 f"{self.pair} is being brought up to date, or was when that stopped: what it holds is not known.",
                 hint=f"Run `catch-up {self.pair}` to the end.",

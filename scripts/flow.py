@@ -82,7 +82,8 @@ class InFlight:
             raise self._failure
 
     def _done(self, call: Future[Any]) -> None:
-        if (error := call.exception()) is not None and self._failure is None:
+        # A call that was called off has no exception to ask for: asking raises one, which would be printed with its traceback.
+        if not call.cancelled() and (error := call.exception()) is not None and self._failure is None:
             self._failure = error
         self._free.release()
 

@@ -85,7 +85,7 @@ def _wait_for_silence(store: VectorStore, collection: str, shard: Shard) -> None
             raise Refused(
                 f"{collection} is being filled by another process{'' if whole else f' (shard {which})'} on {host}.", hint="Let it finish, or end it first."
             )
-        seen = {key: value for key, value in seen.items() if key in now}
+        seen = now  # also who came meanwhile, with another division
 
 
 def _holders(store: VectorStore, collection: str, shard: Shard) -> dict[str, str]:

@@ -10,6 +10,12 @@ from contextlib import contextmanager
 
 import click
 
+from scripts.errors import UsageError
+
+SLOWEST, FASTEST = 0.001, 1e9
+# How soon a pause is seen to be over.
+_LOOK_AGAIN_SECONDS = 0.1
+
 
 class Pace:
     """At most `rows_per_second`, where that is given; `pause` stops a pass before its next write and `resume` lets it go on.
@@ -18,9 +24,12 @@ class Pace:
     """
 
     def __init__(self, rows_per_second: float | None = None) -> None:
+        """Raises UsageError where the rate is not one that can be kept, such as infinity."""
+        if rows_per_second is not None and not SLOWEST <= rows_per_second <= FASTEST:
+            raise UsageError(f"--max-rows-per-second {rows_per_second:g}: is not from {SLOWEST:g} to {FASTEST:g}.", hint="Leave it out to write without a limit.")
         self.rows_per_second = rows_per_second
-        self._may_go = threading.Event()
-        self._may_go.set()
+        # Not an Event: a signal's handler that sets one while the thread under it is within `wait` would wait for that thread for ever.
+        self._paused = False
         self._free_at = 0.0
 
     def rows_at_once(self, wanted: int) -> int:
@@ -28,21 +37,18 @@ class Pace:
         return wanted if self.rows_per_second is None else max(1, min(wanted, int(self.rows_per_second)))
 
     def pause(self) -> None:
-        self._may_go.clear()
+        self._paused = True
 
     def resume(self) -> None:
-        self._may_go.set()
+        self._paused = False
 
     def wait(self, rows: int) -> None:
         """Returns when this many rows may be written."""
-        self._may_go.wait()
-        if self.rows_per_second is None:
-            return
-        now = time.monotonic()
-        self._free_at = max(self._free_at, now)
-        if self._free_at > now:
-            time.sleep(self._free_at - now)
-        self._free_at += rows / self.rows_per_second
+        self._free_at = max(self._free_at, time.monotonic())
+        while (left := self._free_at - time.monotonic()) > 0 or self._paused:
+            time.sleep(min(left, _LOOK_AGAIN_SECONDS) if left > 0 else _LOOK_AGAIN_SECONDS)
+        if self.rows_per_second is not None:
+            self._free_at += rows / self.rows_per_second
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Pass:
     importer: Importer | None = None
     """Takes the new rows, where they are not to be written one batch after the other."""
     advance: Callable[[int], None] = lambda rows: None
-    """Told of rows of the source that are done, or about to be."""
+    """Told of rows of the source that are done, or about to be; also of none, before each deletion. What it raises ends the pass."""
 
 
 def sync(source: Source, settings: SourceSettings, collection: Collection, supply: Supply, how: Pass | None = None) -> SyncReport:
@@ -77,7 +77,7 @@ def sync(source: Source, settings: SourceSettings, collection: Collection, suppl
     if how.importer:
         how.importer.close()
     survey.refuse_nothing(how.allow_empty)
-    report.deleted = survey.delete_vanished(how.pace)
+    report.deleted = survey.delete_vanished(how)
     report.seconds = time.monotonic() - began
     return report
 
@@ -134,14 +134,15 @@ class _Survey:
             hint="Check source.uri; nothing was deleted from the collection. --allow-empty makes the collection as empty as the source.",
         )
 
-    def delete_vanished(self, pace: Pace) -> int:
+    def delete_vanished(self, how: Pass) -> int:
         """Deletes what the source no longer has; to be called after a complete pass."""
         if not self._held.missing_from(self._seen):
             return 0
         # All keys are read before any is deleted: a reader that walks while rows vanish under it would miss some.
         doomed = [keys for page in self._collection.contents() if (keys := self._vanished(page.keys))]
         for keys in doomed:
-            pace.wait(len(keys))
+            how.pace.wait(len(keys))
+            how.advance(0)  # whoever has taken over may have written what this pass did not see
             self._collection.delete(keys)
         return sum(map(len, doomed))
 

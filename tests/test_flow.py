@@ -97,3 +97,13 @@ def test_after_a_failed_call_no_other_begins():
         for i in range(50):
             calls.submit(begun.append, i)
     assert not begun
+
+
+def test_calls_that_are_called_off_leave_no_traceback(caplog):
+    """What ended the block is all there is to say."""
+    for _ in range(1_000):
+        with pytest.raises(KeyboardInterrupt), InFlight(1) as calls:
+            calls.submit(int)
+            calls.submit(int)
+            raise KeyboardInterrupt
+    assert caplog.records == []

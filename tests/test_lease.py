@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from scripts import lease as leases
@@ -52,6 +54,27 @@ def test_a_holder_that_is_dead_is_passed_over(store):
     leave_behind(store, f"{leases._host()}/{2**22 + 1}/abcdef/9")
     with lease(store, NAME, Shard()) as check:
         check()
+
+
+def test_who_comes_while_one_waits_is_seen_as_well(store):
+    """A dead process is waited for; meanwhile a living one begins, with another division of the same keys."""
+    leave_behind(store, "elsewhere@1/17/abcdef/9", "0-of-3")
+    ended = threading.Event()
+
+    def live():
+        for count in range(100):
+            if ended.wait(0.2):
+                return
+            leave_behind(store, f"elsewhere@1/18/abcdef/{count}", "0-of-2")
+
+    living = threading.Thread(target=live)
+    living.start()
+    try:
+        with pytest.raises(Refused, match="shard 0-of-2"), lease(store, NAME, Shard()):
+            pass
+    finally:
+        ended.set()
+        living.join()
 
 
 def test_who_was_taken_for_dead_notices(store):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 
+import pytest
+
+from scripts.errors import UsageError
 from scripts.pace import Pace, obeying_signals
 
 
@@ -44,3 +48,42 @@ def test_signals_mean_what_they_meant_afterwards():
     with obeying_signals(Pace()):
         assert signal.getsignal(signal.SIGUSR1) is not before
     assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_a_signal_may_come_at_any_moment_of_waiting():
+    """A handler runs between two steps of the very thread that waits, so it must not wait for anything that this thread holds."""
+    pace, passed = Pace(1_000_000), threading.Event()
+
+    def between_two_steps(*_):
+        pace.pause()
+        pace.resume()
+        return between_two_steps
+
+    def wait():
+        sys.settrace(between_two_steps)
+        pace.wait(1)
+        sys.settrace(None)
+        passed.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    assert passed.wait(30)
+
+
+def test_a_pause_also_holds_what_waits_for_its_turn():
+    """A slow pace is no way around it."""
+    pace, passed = Pace(10), threading.Event()
+    pace.wait(3)
+    waiting = threading.Thread(target=lambda: (pace.wait(1), passed.set()))
+    waiting.start()
+    pace.pause()
+    assert not passed.wait(0.8)
+    pace.resume()
+    assert passed.wait(30)
+    waiting.join()
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), 1e-300, 0.0, -1.0])
+def test_a_rate_that_nobody_can_keep_is_refused(rate):
+    """Before the work, and in one line."""
+    with pytest.raises(UsageError, match="--max-rows-per-second"):
+        Pace(rate)

@@ -153,6 +153,27 @@ def test_a_catch_up_that_stopped_half_way_is_no_pair_to_promote(lite_shop):
     lite_shop.do("promote", "--pair", pair)
 
 
+def test_a_catch_up_that_was_not_finished_needs_another_verdict(lite_shop, monkeypatch):
+    """Everything was written, then it crashed: the evidence is about what the pair held before, though it has as many rows."""
+    lite_shop.stage_model()
+    pair = lite_shop.do("build")["pair"]
+    lite_shop.do("validate", "--pair", pair)
+    rows = products()
+    rows[0]["name"], rows[1]["name"] = rows[1]["name"], rows[0]["name"]
+    lite_shop.write_products(rows)
+
+    def crash(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr("scripts.jobs.catch_up.finish", crash)
+        assert lite_shop.run("catch-up", pair).exit_code == 130
+    assert "catch-up" in refusal(lite_shop.run("promote", "--pair", pair), 4)
+    assert "catch-up" in refusal(lite_shop.run("validate", "--pair", pair), 4)
+    lite_shop.do("catch-up", pair)
+    assert "not validated" in refusal(lite_shop.run("promote", "--pair", pair), 4)
+
+
 def test_catch_up_refuses_another_source_and_an_unfinished_build(lite_shop):
     """What the other source lacks would be deleted."""
     lite_shop.stage_model()

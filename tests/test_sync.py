@@ -11,7 +11,7 @@ from scripts.adapters.milvus import MilvusStore
 from scripts.adapters.sources import open_source
 from scripts.config import SourceSettings
 from scripts.encoding import Encoder
-from scripts.errors import UnfitModel, UsageError
+from scripts.errors import Refused, UnfitModel, UsageError
 from scripts.layout import Column, FieldType, Index, Layout
 from scripts.pair import Embedding
 from scripts.supply import Supply
@@ -177,3 +177,16 @@ def test_an_emptied_source_empties_the_collection_where_that_is_allowed(bench):
     bench.sync(bench.rows((1, "a", 1)))
     assert bench.sync([], how={"allow_empty": True}).deleted == 1
     assert bench.content() == []
+
+
+def test_a_pass_that_was_taken_over_deletes_nothing(bench):
+    """What it did not see may be what its successor wrote."""
+    bench.sync(bench.rows((1, "a", 1), (2, "b", 1)))
+
+    def advance(rows):
+        if rows == 0:
+            raise Refused("Another process took over.")
+
+    with pytest.raises(Refused):
+        bench.sync(bench.rows((1, "a", 1)), how={"advance": advance})
+    assert len(bench.content()) == 2
