@@ -22,10 +22,10 @@ import pyarrow.parquet
 
 from scripts.adapters.milvus import MilvusStore
 from scripts.adapters.sources import open_source
-from scripts.config import SourceSettings
 from scripts.encoding import Encoder
 from scripts.layout import Column, FieldType, Index, IndexType, Layout
 from scripts.pair import Build, Embedding, ModelIdentity, Stamp
+from scripts.settings import SourceSettings
 from scripts.supply import Supply
 from scripts.sync import Pass, sync
 

@@ -23,10 +23,10 @@ from benchmarks import plain
 from benchmarks.icecat import MILVUS_WHEEL
 from scripts.adapters.milvus import MilvusStore
 from scripts.adapters.sources import open_source
-from scripts.config import SourceSettings
 from scripts.inventory import Inventory
 from scripts.layout import Layout
 from scripts.records import Faults, RowCleaner
+from scripts.settings import SourceSettings
 from scripts.shards import Shard
 from tests.servers import MilvusServer
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scripts.config import Settings
 from scripts.errors import Refused
 from scripts.pair import Pair, Stamp, State
 from scripts.ports import VectorStore
+from scripts.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from scripts.config import Settings, SourceSettings
 from scripts.layout import Column, Layout
 from scripts.records import RawRows, Rows
+from scripts.settings import Settings, SourceSettings
 
 
 class Source(Protocol):

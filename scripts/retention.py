@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from scripts.catalogue import Catalogue, Entry
-from scripts.config import RetentionSettings
 from scripts.errors import Refused
 from scripts.pair import Stamp, State
 from scripts.ports import VectorStore
+from scripts.settings import RetentionSettings
 
 # However short keep_days is, a build this young may still be running.
 BUILD_MAY_RUN = timedelta(days=1)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scripts import digests
-from scripts.config import BadRow, SourceSettings
 from scripts.errors import UsageError
 from scripts.flow import InFlight, ahead
 from scripts.inventory import Difference, Inventory, KeySet
@@ -22,6 +21,7 @@ from scripts.pace import Pace
 from scripts.ports import Collection, Importer, Source
 from scripts.records import Faults, RowCleaner, Rows
 from scripts.report import SyncReport
+from scripts.settings import BadRow, SourceSettings
 from scripts.shards import Shard
 from scripts.supply import Supply
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from scripts.config import BadRow
 from scripts.layout import MAX_ARRAY, MAX_STRING_BYTES, FieldType
+from scripts.settings import BadRow
 
 
 class BadValue(Exception):

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
 
-from scripts.config import Settings, SourceSettings, prepare_libraries
+from scripts.config import prepare_libraries
 from scripts.ports import Registry, Source, VectorCache, VectorStore
+from scripts.settings import Settings, SourceSettings
 
 
 class Wiring:

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from scripts import config
-from scripts.config import BadRow, OnBadRow, SourceSettings, template_columns
 from scripts.errors import UsageError
 from scripts.layout import FieldType, IndexType
+from scripts.settings import BadRow, OnBadRow, SourceSettings, template_columns
 
 GOOD = """
 service: product_embeddings

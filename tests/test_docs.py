@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from scripts import config, errors
 from scripts.cli import main
+from scripts.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,9 +46,9 @@ def test_the_configuration_reference_is_valid_and_complete(tmp_path):
     config.load(path, environ={})
     shown = yaml.safe_load(block)
     own = {"root", "environment"}
-    assert set(shown) == set(config.Settings.model_fields) - own
+    assert set(shown) == set(Settings.model_fields) - own
     for section in ("model", "source", "index", "retention"):
-        assert set(shown[section]) == set(config.Settings.model_fields[section].annotation.model_fields), section
+        assert set(shown[section]) == set(Settings.model_fields[section].annotation.model_fields), section
 
 
 def test_the_links_lead_somewhere():

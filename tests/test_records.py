@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from scripts.config import BadRow, SourceSettings
 from scripts.errors import UsageError
 from scripts.layout import MAX_ARRAY, MAX_KEY_BYTES, MAX_STRING_BYTES, Column
 from scripts.records import EXAMPLES_KEPT, Faults, RawRows, RowCleaner, Rows
+from scripts.settings import BadRow, SourceSettings
 
 
 def cleaned(columns: dict[str, list], *, stored: dict[str, str] | None = None, key="int64", first_row=1, faults=None, **changes) -> tuple[Rows, Faults]:

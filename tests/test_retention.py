@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from scripts import retention
 from scripts.catalogue import Catalogue, Entry
-from scripts.config import RetentionSettings
 from scripts.pair import Build, Pair, State
+from scripts.settings import RetentionSettings
 from tests.test_pair import stamp
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -9,11 +9,11 @@ import pytest
 
 from scripts.adapters.milvus import MilvusStore
 from scripts.adapters.sources import open_source
-from scripts.config import SourceSettings
 from scripts.encoding import Encoder
 from scripts.errors import Refused, UnfitModel, UsageError
 from scripts.layout import Column, FieldType, Index, Layout
 from scripts.pair import Embedding
+from scripts.settings import SourceSettings
 from scripts.supply import Supply
 from scripts.sync import Pass, sync
 from tests.test_pair import stamp

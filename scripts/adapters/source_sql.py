@@ -14,11 +14,17 @@ from sqlalchemy.exc import NoSuchTableError
 
 from scripts.adapters import source_types
 from scripts.adapters.databases import Database
-from scripts.adapters.source_formats import ROWS_AT_ONCE, Columns, Unusable, require, strings_as_bytes
+from scripts.adapters.source_formats import (
+    ROWS_AT_ONCE,
+    Columns,
+    Unusable,
+    require,
+    strings_as_bytes,
+)
 from scripts.adapters.source_types import Kind, TypedSource
-from scripts.config import SourceSettings
 from scripts.layout import FieldType
 from scripts.records import RawRows
+from scripts.settings import SourceSettings
 
 # What PostgreSQL calls types in a cursor's description (pg_type.oid, the same in every version). All others are strings.
 _OF_POSTGRESQL = (

@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from scripts.config import SourceSettings
 from scripts.errors import UsageError
 from scripts.layout import Column, FieldType
+from scripts.settings import SourceSettings
 
 
 @dataclass(frozen=True, slots=True)

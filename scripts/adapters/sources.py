@@ -11,10 +11,10 @@ from pydantic import SecretStr
 from scripts.adapters import source_types
 from scripts.adapters.source_files import SourceFile, find
 from scripts.adapters.source_types import Kind, TypedSource
-from scripts.config import SourceSettings
 from scripts.errors import UsageError
 from scripts.ports import Source
 from scripts.records import RawRows
+from scripts.settings import SourceSettings
 from scripts.values import shown
 
 FOOTERS_AT_ONCE = 16

@@ -14,11 +14,16 @@ import numpy as np
 
 from scripts.adapters.filesystems import explained, resolve, translated
 from scripts.adapters.vector_index import NOWHERE, Index, place, row_of, segment_of
-from scripts.adapters.vector_segments import Segment, SegmentFolder, digests_of, record_type
+from scripts.adapters.vector_segments import (
+    Segment,
+    SegmentFolder,
+    digests_of,
+    record_type,
+)
 from scripts.addresses import shown
-from scripts.config import CacheSettings
 from scripts.errors import Unreachable
 from scripts.flow import InFlight
+from scripts.settings import CacheSettings
 
 # Of a small cache a sixteenth, so that it does not lose much at once when it is full.
 SEGMENT_BYTES = 8 << 20

@@ -24,6 +24,7 @@ from scripts.jobs.validate import Validated, validate
 from scripts.pair import Build
 from scripts.ports import ModelVersion
 from scripts.progress import progress
+from scripts.settings import Settings
 from scripts.sync import Pass
 from scripts.wiring import Wiring
 
@@ -66,7 +67,7 @@ def walk(folder: Path) -> None:
         click.echo(f"  {python} -m scripts {words} --config {folder / 'promotion.yaml'}")
 
 
-def _prepare(folder: Path) -> config.Settings:
+def _prepare(folder: Path) -> Settings:
     _heading("A shop and its golden queries")
     path = folder / "promotion.yaml"
     if folder.exists() and any(folder.iterdir()):

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts import catalogue
-from scripts.config import Settings
 from scripts.encoding import Encoder, fetch
 from scripts.errors import Refused
 from scripts.jobs import pair_file
 from scripts.layout import Layout
 from scripts.pair import Build, ModelIdentity, Pair, Stamp
 from scripts.ports import ModelVersion, Parts, VectorStore
+from scripts.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 from scripts import catalogue
 from scripts.catalogue import Entry
-from scripts.config import Settings, SourceSettings
 from scripts.encoding import Encoder, stamped_encoder
 from scripts.errors import Refused
 from scripts.jobs.create import refuse_other_ingredients
@@ -17,6 +16,7 @@ from scripts.lease import lease
 from scripts.pair import Content, Pair, Stamp, State
 from scripts.ports import Collection, Parts, VectorCache
 from scripts.report import SyncReport
+from scripts.settings import Settings, SourceSettings
 from scripts.shards import Shard
 from scripts.supply import Supply
 from scripts.sync import Pass, sync

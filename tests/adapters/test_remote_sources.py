@@ -15,10 +15,10 @@ import pytest
 from scripts.adapters import filesystems
 from scripts.adapters.source_formats import ROWS_AT_ONCE
 from scripts.adapters.sources import open_source
-from scripts.config import SourceSettings
 from scripts.errors import KitError, Unreachable, UsageError
 from scripts.layout import FieldType
 from scripts.records import Faults, RowCleaner
+from scripts.settings import SourceSettings
 from tests.s3 import S3Server
 
 FORMATS = ["p.parquet", "p.csv", "P.CSV.GZ", "p.tsv", "p.jsonl", "p.jsonl.gz"]

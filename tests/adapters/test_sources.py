@@ -14,10 +14,10 @@ import pytest
 
 from scripts.adapters import source_formats
 from scripts.adapters.sources import open_source
-from scripts.config import BadRow, SourceSettings
 from scripts.errors import UsageError
 from scripts.layout import FieldType
 from scripts.records import Faults, RowCleaner
+from scripts.settings import BadRow, SourceSettings
 
 PRODUCTS = [
     {"id": 3, "name": "Lamp", "about": "Gives light.\nAnd warmth.", "price": 10},

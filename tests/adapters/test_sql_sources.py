@@ -13,10 +13,10 @@ from pydantic import SecretStr
 
 from scripts.adapters.source_formats import ROWS_AT_ONCE
 from scripts.adapters.sources import open_source
-from scripts.config import BadRow, SourceSettings
 from scripts.errors import Unreachable, UsageError
 from scripts.layout import FieldType
 from scripts.records import Faults, RowCleaner
+from scripts.settings import BadRow, SourceSettings
 from tests.postgres import PostgresServer
 
 PRODUCTS = [(3, "Lamp", "Gives light.", 10), (1, "Große Säge", 'Cuts "everything", 100%', 20), (2, "Tom & Jerry 🐭", None, 30)]

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from scripts.adapters.vector_cache import open_cache
-from scripts.config import CacheSettings
 from scripts.errors import UsageError
+from scripts.settings import CacheSettings
 
 ROOT = Path(__file__).parents[2]
 OURS, OTHER = "aa" * 32, "bb" * 32
