@@ -18,17 +18,7 @@ from scripts.errors import UsageError
 from scripts.layout import MAX_KEY_BYTES, Column, FieldType
 from scripts.settings import BadRow, OnBadRow, SourceSettings
 from scripts.shards import Shard
-from scripts.values import (
-    CONVERTERS,
-    WRITERS,
-    BadValue,
-    as_json,
-    int64_of,
-    is_empty,
-    is_missing,
-    shown,
-    text_of,
-)
+from scripts.values import CONVERTERS, WRITERS, BadValue, as_json, int64_of, is_empty, is_missing, shown, text_of
 
 EXAMPLES_KEPT = 5
 

@@ -14,13 +14,7 @@ from sqlalchemy.exc import NoSuchTableError
 
 from scripts.adapters import source_types
 from scripts.adapters.databases import Database
-from scripts.adapters.source_formats import (
-    ROWS_AT_ONCE,
-    Columns,
-    Unusable,
-    require,
-    strings_as_bytes,
-)
+from scripts.adapters.source_formats import ROWS_AT_ONCE, Columns, Unusable, require, strings_as_bytes
 from scripts.adapters.source_types import Kind, TypedSource
 from scripts.layout import FieldType
 from scripts.records import RawRows

@@ -14,12 +14,7 @@ import numpy as np
 
 from scripts.adapters.filesystems import explained, resolve, translated
 from scripts.adapters.vector_index import NOWHERE, Index, place, row_of, segment_of
-from scripts.adapters.vector_segments import (
-    Segment,
-    SegmentFolder,
-    digests_of,
-    record_type,
-)
+from scripts.adapters.vector_segments import Segment, SegmentFolder, digests_of, record_type
 from scripts.addresses import shown
 from scripts.errors import Unreachable
 from scripts.flow import InFlight
