@@ -40,8 +40,8 @@ class Pass:
     pace: Pace = field(default_factory=Pace)
     allow_empty: bool = False
     """Whether an empty source may empty the collection."""
-    importer: Importer | None = None
-    """Takes the new rows, where they are not to be written one batch after the other."""
+    importer: Callable[[Collection], Importer] | None = None
+    """Opens a way in for new rows, where they are not to be written one batch after the other."""
     advance: Callable[[int], None] = lambda rows: None
     """Told of rows of the source that are done, or about to be; also of none, before each deletion. What it raises ends the pass."""
 
@@ -60,8 +60,10 @@ def sync(source: Source, settings: SourceSettings, collection: Collection, suppl
     report = SyncReport(Faults(settings))
     began = time.monotonic()
     survey = _Survey(source, settings, collection, supply, how.shard, report)
+    # Before the collection is read: what an earlier run handed over has to be in it by then.
+    importer = how.importer(collection) if how.importer else None
     with InFlight(collection.writes_in_flight) as writes:
-        sink = _Sink(collection, how, writes, report)
+        sink = _Sink(collection, importer, how.pace, writes, report)
         window = _Window()
         with closing(ahead(survey.differences(), COMPARED_AHEAD)) as pieces:
             for piece in pieces:
@@ -74,8 +76,8 @@ def sync(source: Source, settings: SourceSettings, collection: Collection, suppl
                 how.advance(piece.read)
         if len(window):
             _encode(*window.empty(), supply, sink, report)
-    if how.importer:
-        how.importer.close()
+    if importer:
+        importer.close()
     survey.refuse_nothing(how.allow_empty)
     report.deleted = survey.delete_vanished(how)
     report.seconds = time.monotonic() - began
@@ -118,6 +120,7 @@ class _Survey:
         self._cleaner = RowCleaner(settings, collection.layout.key, collection.layout.columns, report.faults, shard)
         self._held = Inventory(())
         self._seen = KeySet()
+        self._read = 0
 
     def differences(self) -> Iterator[_Piece]:
         with closing(ahead(self._cleaned(), CLEANED_AHEAD)) as cleaned:
@@ -127,10 +130,11 @@ class _Survey:
 
     def refuse_nothing(self, allowed: bool) -> None:
         """Raises UsageError when the source has no usable row. Of a small source a shard may have none, if it holds none either."""
-        if self._report.rows or allowed or (len(self._held) == 0 and not self._shard.is_all):
+        if self._report.rows or allowed or (self._read and len(self._held) == 0 and not self._shard.is_all):
             return
+        where = "" if self._shard.is_all else f" in shard {self._shard.index}/{self._shard.count}"
         raise UsageError(
-            f"The source has no usable rows ({self._report.seen} read, {self._report.skipped} skipped).",
+            f"The source has no usable rows{where} ({self._report.seen} read, {self._report.skipped} skipped).",
             hint="Check source.uri; nothing was deleted from the collection. --allow-empty makes the collection as empty as the source.",
         )
 
@@ -156,6 +160,7 @@ class _Survey:
             for raw in pieces:
                 before = faults.total
                 rows = self._cleaner.clean(raw)
+                self._read += len(raw)
                 self._report.seen += len(rows) + faults.total - before
                 yield len(raw), self._without_duplicates(rows)
 
@@ -213,10 +218,10 @@ class _Window:
 class _Sink:
     """Brings rows into the collection, several writes at the same time, no faster than the pace allows."""
 
-    def __init__(self, collection: Collection, how: Pass, writes: InFlight, report: SyncReport) -> None:
+    def __init__(self, collection: Collection, importer: Importer | None, pace: Pace, writes: InFlight, report: SyncReport) -> None:
         self._collection = collection
-        self._importer = how.importer
-        self._pace = how.pace
+        self._importer = importer
+        self._pace = pace
         self._writes = writes
         self._report = report
 

@@ -235,6 +235,19 @@ def test_a_source_that_shrinks_to_nothing_needs_a_word(lite_shop):
     assert (done["deleted"], done["rows"]) == (150, 0)
 
 
+def test_an_empty_source_needs_a_word_in_shards_too(lite_shop):
+    """A shard may have no rows, but then the others have some."""
+    lite_shop.stage_model()
+    pair = lite_shop.do("create")["pair"]
+    lite_shop.write_products([])
+    for index in (0, 1):
+        told = refusal(lite_shop.run("embed", "--pair", pair, "--shard", f"{index}/2"), 2)
+        assert f"no usable rows in shard {index}/2" in told
+    lite_shop.write_products(products()[:1])
+    assert sum(lite_shop.do("embed", "--pair", pair, "--shard", f"{index}/2")["written"] for index in (0, 1)) == 1
+    assert lite_shop.do("finish", "--pair", pair)["rows"] == 1
+
+
 def test_a_rate_is_no_reason_for_other_content(lite_shop):
     """Throttled builds write in smaller portions, and all of it."""
     lite_shop.stage_model()

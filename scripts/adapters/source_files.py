@@ -20,6 +20,8 @@ from scripts.adapters.source_types import Kind
 from scripts.addresses import shown
 from scripts.errors import KitError, UsageError
 
+Version = tuple[FileType, int | None, int | None]
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -36,11 +38,10 @@ class SourceFile:
 
     def pieces(self, columns: Sequence[str]) -> Iterator[Columns]:
         with _blaming(self.shown):
-            before = self._version()
+            before = self._looked_at()
             yield from self.format.pieces(self.place, columns)
             # What was read may be half of the old file and half of the new one: on S3 every block is a request of its own.
-            if self._version() != before:
-                raise Unusable("changed or vanished while it was read", hint="Run the same command again.")
+            self.refuse_other_than(before)
 
     def kinds(self, columns: Sequence[str], declared: Collection[str]) -> dict[str, Kind]:
         """Of these columns and perhaps others. A declared column may be one that the first rows lack."""
@@ -54,7 +55,17 @@ class SourceFile:
         with _blaming(self.shown):
             return self.format.rows(self.place)
 
-    def _version(self) -> tuple[FileType, int | None, int | None]:
+    def version(self) -> Version:
+        """Another one when the file was written to, or is gone."""
+        with _blaming(self.shown):
+            return self._looked_at()
+
+    def refuse_other_than(self, version: Version) -> None:
+        with _blaming(self.shown):
+            if self._looked_at() != version:
+                raise Unusable("changed or vanished while it was read", hint="Run the same command again.")
+
+    def _looked_at(self) -> Version:
         info = self.place.system.get_file_info(self.place.path)
         return info.type, info.size, info.mtime_ns
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -17,7 +18,7 @@ from scripts.records import RawRows
 from scripts.settings import SourceSettings
 from scripts.values import shown
 
-FOOTERS_AT_ONCE = 16
+ASKED_AT_ONCE = 16
 
 
 def open_source(settings: SourceSettings, root: Path, password: SecretStr = SecretStr("")) -> Source:  # noqa: B008 - it is immutable
@@ -46,7 +47,10 @@ class FileSource(TypedSource):
         self._files = files
 
     def read(self) -> Iterator[RawRows]:
+        """Raises UsageError at the end where a file changed since the beginning: a row that moved from one that was yet to be read into one that
+        had been read would seem to be gone."""
         keys = _KeysAlike(self._settings)
+        versions = self._of_all(SourceFile.version)
         for file in self._files:
             first_row = 1
             for columns in file.pieces(self._settings.read_columns):
@@ -55,10 +59,10 @@ class FileSource(TypedSource):
                     keys.require(rows)
                 yield rows
                 first_row += len(rows)
+        self._of_all(SourceFile.refuse_other_than, versions)
 
     def rows_estimate(self) -> int | None:
-        with ThreadPoolExecutor(FOOTERS_AT_ONCE) as threads:  # a footer on S3 takes a tenth of a second, most of it waiting
-            counts = list(threads.map(SourceFile.rows, self._files))
+        counts = self._of_all(SourceFile.rows)
         return None if None in counts else sum(filter(None, counts))
 
     def look_up(self) -> dict[str, Kind]:
@@ -69,6 +73,10 @@ class FileSource(TypedSource):
                     return kinds
                 of_empty_files = of_empty_files or kinds
         return of_empty_files
+
+    def _of_all(self, ask: Callable[..., Any], *more: Iterable[Any]) -> list[Any]:
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:  # S3 takes a tenth of a second to answer, most of it waiting
+            return list(threads.map(ask, self._files, *more))
 
 
 class _KeysAlike:

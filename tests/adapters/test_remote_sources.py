@@ -250,6 +250,28 @@ def test_a_file_that_changes_while_it_is_read_is_told(s3, tmp_path):
             list(reading)
 
 
+def test_rows_that_move_between_files_during_a_pass_are_told(s3, tmp_path):
+    """From a file that is yet to be read into one that has been read, or into a new one: they would be missed, and so deleted."""
+    files = {f"{i}.csv": [{"id": 10 * i + j, "name": "Lamp", "price": 1} for j in range(3)] for i in (1, 2)}
+
+    def write(at: str, rows: list) -> None:
+        s3.put("shop", at, content(at, rows))
+        (tmp_path / at).write_bytes(content(at, rows))
+
+    for uri in ("s3://shop/*.csv", "*.csv"):
+        for into, told in (("1.csv", "1"), ("3.csv", "2")):
+            for at, rows in files.items():
+                write(at, rows)
+            reading = open_source(settings(uri), tmp_path).read()
+            next(reading)
+            write(into, [*files.get(into, []), files["2.csv"][0]])
+            write("2.csv", files["2.csv"][1:])
+            with pytest.raises(UsageError, match=rf"{told}\.csv: changed or vanished while it was read\."):
+                list(reading)
+            s3.client("s3").delete_object(Bucket="shop", Key="3.csv")
+            (tmp_path / "3.csv").unlink(missing_ok=True)
+
+
 def grow(path: Path) -> None:
     with path.open("a") as file:
         file.write("9999999,New,1\n")
