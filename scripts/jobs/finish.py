@@ -14,7 +14,7 @@ from scripts.ports import Collection, Parts, Readiness
 
 # After deletes and compaction the server's counters lie for 25 seconds and more (2.3.5).
 COVERED_WITHIN_SECONDS = 180.0
-POLL_SECONDS = 1.0
+FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 1.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def _unfilled(entry: Entry) -> Refused:
 def _wait_until_covered(collection: Collection) -> Readiness:
     """Readiness once the index covers every row and queries use it; `state: Finished` alone says neither."""
     deadline = time.monotonic() + COVERED_WITHIN_SECONDS
+    pause = FIRST_POLL_SECONDS
     while not (readiness := collection.readiness()).covered or not readiness.loaded:
         if time.monotonic() > deadline:
             raise Inconclusive(
@@ -81,5 +82,6 @@ def _wait_until_covered(collection: Collection) -> Readiness:
                 f"{readiness.pending:,} pending, {readiness.unindexed_segments} segments without index, {'' if readiness.loaded else 'not '}loaded.",
                 hint="Run `finish` again.",
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_POLL_SECONDS)
     return readiness

@@ -110,6 +110,9 @@ class MilvusImporter:
 
     def _submit(self, name: str) -> int:
         """The number of the file's task. Where the answer was lost, the server is asked first whether it has begun."""
+        # A server that was killed hands imports to the data node that it had before, until that one's session ends; they are then given up
+        # after 15 minutes only (2.3.5). A flush needs the data node as well, fails until it is there, and is waited for.
+        self._collection.flush()
         path = f"{self._prefix}/{name}"
         asked = False
 
