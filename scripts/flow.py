@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _LOOK_AGAIN_SECONDS = 0.2
+# Who leaves waits so long for the thread. A source that says nothing may keep it for hours, and whoever pressed Ctrl-C with it.
+LEAVE_SECONDS = 5.0
 
 
 def ahead(items: Iterable[T], count: int) -> Iterator[T]:
     """The same items in the same order, made in a thread of its own that is at most `count` of them ahead of who takes them.
 
-    What making them raises is raised to the taker, after the items before it. A taker that leaves early ends the thread.
+    What making them raises is raised to the taker, after the items before it. A taker that leaves early ends the thread, at the latest
+    when the item is made that it is at work on.
     """
     ready: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=count)
     left = threading.Event()
@@ -54,7 +57,7 @@ def ahead(items: Iterable[T], count: int) -> Iterator[T]:
             yield item  # type: ignore[misc]
     finally:
         left.set()
-        maker.join()
+        maker.join(LEAVE_SECONDS)
 
 
 class InFlight:

@@ -79,6 +79,8 @@ def plan_rollback(catalogue: Catalogue, *, to: str | None, reason: str) -> Switc
         raise Refused(f"{target.pair} is production already.", hint=catalogue.alternatives())
     if not target.can_serve:
         raise Refused(f"{target.pair} is {target.state}: it was never production nor validated.", hint=catalogue.alternatives())
+    if not target.stamp.has_served:
+        target.refuse_half_caught_up()  # nobody has seen what it holds; a pair that has served is still better than one that fails
     return SwitchPlan(Kind.ROLLBACK, catalogue.alias, catalogue.target, production, target, reason)
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from scripts import flow
 from scripts.flow import InFlight, ahead
 
 
@@ -107,3 +108,20 @@ def test_calls_that_are_called_off_leave_no_traceback(caplog):
             calls.submit(int)
             raise KeyboardInterrupt
     assert caplog.records == []
+
+
+def test_who_leaves_does_not_wait_for_what_never_comes(monkeypatch):
+    """A database that thinks for hours must not keep whoever pressed Ctrl-C."""
+    monkeypatch.setattr(flow, "LEAVE_SECONDS", 0.1)
+    stuck, came = threading.Event(), []
+
+    def items():
+        yield 1
+        came.append(stuck.wait(10))
+        yield 2
+
+    taken = ahead(items(), 1)
+    assert next(taken) == 1
+    taken.close()
+    assert came == []
+    stuck.set()

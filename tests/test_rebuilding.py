@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from scripts import catalogue, config
 from scripts.adapters.milvus import MilvusStore
+from scripts.errors import Refused
+from scripts.jobs.embed import embed, fill
+from scripts.jobs.finish import finish
 from scripts.layout import COLUMNS_HASH, TEXT_HASH
+from scripts.sync import Pass
+from scripts.wiring import Wiring
 from tests.shop import Shop, products, refusal
 
 
@@ -148,6 +154,7 @@ def test_a_catch_up_that_stopped_half_way_is_no_pair_to_promote(lite_shop):
     refusal(lite_shop.run("catch-up", pair), 2)
     assert "brought up to date" in refusal(lite_shop.run("promote", "--pair", pair), 4)
     assert "brought up to date" in refusal(lite_shop.run("validate", "--pair", pair), 4)
+    assert "brought up to date" in refusal(lite_shop.run("rollback", "--to", pair), 4)
     lite_shop.write_products(products())
     lite_shop.do("catch-up", pair)
     lite_shop.do("promote", "--pair", pair)
@@ -235,6 +242,19 @@ def test_a_source_that_shrinks_to_nothing_needs_a_word(lite_shop):
     assert (done["deleted"], done["rows"]) == (150, 0)
 
 
+def test_who_waited_for_another_looks_again(lite_shop):
+    """The other one may have finished the pair, and what was validated is not touched any more."""
+    lite_shop.stage_model()
+    pair = lite_shop.do("create")["pair"]
+    with Wiring(config.load(lite_shop.folder / "promotion.yaml", lite_shop.environment)) as kit:
+        entry = catalogue.read(kit.store, kit.settings).find(pair)
+        embed(kit, pair)
+        finish(kit, pair)
+        with pytest.raises(Refused, match="was building a moment ago and is built now"):
+            fill(kit, entry, Pass())
+    lite_shop.do("validate", "--pair", pair)
+
+
 def test_an_empty_source_needs_a_word_in_shards_too(lite_shop):
     """A shard may have no rows, but then the others have some."""
     lite_shop.stage_model()
@@ -253,3 +273,30 @@ def test_a_rate_is_no_reason_for_other_content(lite_shop):
     lite_shop.stage_model()
     done = lite_shop.do("build", "--max-rows-per-second", "400")
     assert (done["written"], done["rows"]) == (150, 150)
+
+
+def test_a_bulk_build_holds_what_a_written_one_holds(tmp_path, empty_milvus_server, mlflow_server):
+    """New rows go in as files that Milvus reads by itself; changed ones are written; a rerun has nothing to do."""
+    shop = JournalledShop(tmp_path / "shop", empty_milvus_server.uri, empty_milvus_server.token, mlflow_server.uri)
+    folder = str(tmp_path / "shop" / "bulk")
+    shop.configure(bulk={"uri": "bulk", "prefix": folder})
+    shop.stage_model()
+    written = shop.do("build", "--build-id", "rows")["pair"]
+    pair = shop.do("create", "--build-id", "bulk")["pair"]
+    done = shop.do("embed", "--pair", pair, "--writer", "bulk")
+    assert (done["embedded"], done["written"]) == (150, 150)
+    assert shop.do("embed", "--pair", pair, "--writer", "bulk")["unchanged"] == 150
+    assert shop.do("finish", "--pair", pair)["rows"] == 150
+    assert shop.held(pair) == shop.held(written)
+    shop.change()
+    done = shop.do("catch-up", pair, "--writer", "bulk")
+    assert (done["written"], done["deleted"], done["rows"]) == (4, 1, 150)
+
+
+def test_bulk_import_is_refused_where_there_is_none(lite_shop):
+    """Before anything is encoded: without the folder, and on milvus-lite."""
+    lite_shop.stage_model()
+    pair = lite_shop.do("create")["pair"]
+    assert "bulk: {uri: …, prefix: …}" in refusal(lite_shop.run("embed", "--pair", pair, "--writer", "bulk"), 2)
+    lite_shop.configure(bulk={"uri": "bulk", "prefix": "/bulk"})
+    assert "milvus-lite has no bulk import" in refusal(lite_shop.run("embed", "--pair", pair, "--writer", "bulk"), 2)

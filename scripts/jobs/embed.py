@@ -75,6 +75,7 @@ def fill(parts: Parts, entry: Entry, how: Pass, donor: Collection | None = None)
             how.advance(rows)
 
         began = parts.now()
+        stamp = _looked_at_again(parts, entry)
         store.set_properties(name, stamp.changes(shards=_no_longer_true(stamp, how.shard)))
         supply = Supply(load, donors=[donor] if donor else [], cache=cache)
         report = sync(parts.open_source(source), source, store.open(name), supply, replace(how, advance=advance))
@@ -82,6 +83,14 @@ def fill(parts: Parts, entry: Entry, how: Pass, donor: Collection | None = None)
         content = report.content(read_at=began)
         store.set_properties(name, stamp.changes(shards={str(how.shard): content}))
     return Embedded(entry.pair, how.shard, report, content, (cache.trouble,) if cache and cache.trouble else ())
+
+
+def _looked_at_again(parts: Parts, entry: Entry) -> Stamp:
+    """What others stamped while the lease was waited for counts. Raises Refused where they have taken the pair a step further."""
+    now = catalogue.read(parts.store, parts.settings).find(entry.pair.collection)
+    if (now.state is State.BUILDING) is not (entry.state is State.BUILDING):
+        raise Refused(f"{entry.pair} was {entry.state} a moment ago and is {now.state} now: another process was faster.", hint="Look at `status`.")
+    return now.stamp
 
 
 def _cache(parts: Parts, stamp: Stamp) -> AbstractContextManager[VectorCache | None]:
