@@ -27,6 +27,7 @@ requirements: | $(VENV)/bin/python  ## compile requirements*.txt from pyproject.
 	@$(PIP) install uv
 	@$(COMPILE) pyproject.toml $(ARGS) -o requirements.txt
 	@$(COMPILE) --group test -c requirements.txt $(ARGS) -o requirements-test.txt
+	@$(COMPILE) --group ray -c requirements.txt $(ARGS) -o requirements-ray.txt
 
 clean:  ## remove the environment, the caches and what the demo left
 	@rm -rf $(VENV) demo_run .pytest_cache

@@ -17,6 +17,7 @@ from scripts import __version__, options
 from scripts.errors import KitError
 
 if TYPE_CHECKING:
+    from scripts.cluster import Crew
     from scripts.jobs.result import Result
     from scripts.pair import Build
     from scripts.wiring import Wiring
@@ -136,14 +137,22 @@ def create(config: Path, as_json: bool, model_version: int | None, build_id: str
 @click.option("--shard", metavar="I/N", help="Only this share of the keys; `finish` needs all. [default: CIRCLE_NODE_INDEX/CIRCLE_NODE_TOTAL, else all]")
 @options.reuse
 @options.passes
-def embed(config: Path, as_json: bool, pair: str, shard: str | None, reuse: str | None, **how: Any) -> None:
+@options.engines
+def embed(config: Path, as_json: bool, pair: str, shard: str | None, reuse: str | None, crew: Crew | None, **how: Any) -> None:
     """Make the pair's collection equal to the source. Safe to run again after a crash."""
     from scripts.jobs import pair_file
     from scripts.jobs.embed import embed as job
 
     name = pair_file.read(pair)
-    with _open(config) as kit, options.passing(kit, shard=shard or kit.settings.environment.shard, **how) as passes:
-        result = job(kit, name, passes, reuse=bool(reuse))
+    result: Result
+    with _open(config) as kit:
+        if crew:
+            from scripts.cluster import embed_on_ray
+
+            result = embed_on_ray(kit.settings, name, crew, reuse=bool(reuse), **how)
+        else:
+            with options.passing(kit, shard=shard or kit.settings.environment.shard, **how) as passes:
+                result = job(kit, name, passes, reuse=bool(reuse))
     _show(result, as_json)
 
 
@@ -160,6 +169,20 @@ def finish(config: Path, as_json: bool, pair: str) -> None:
     _show(result, as_json)
 
 
+@_command("catch-up product_embeddings_v12_af8c1901", name="catch-up")
+@click.argument("pair")
+@options.passes
+def catch_up(config: Path, as_json: bool, pair: str, **how: Any) -> None:
+    """Bring what changed in the source since a pair was built into that pair: a candidate, or the previous one."""
+    from scripts.jobs import pair_file
+    from scripts.jobs.catch_up import catch_up as job
+
+    name = pair_file.read(pair)
+    with _open(config) as kit, options.passing(kit, **how) as passes:
+        result = job(kit, name, passes)
+    _show(result, as_json)
+
+
 @_command("validate --pair pair.json --out evidence.json")
 @options.pair
 @options.out
@@ -173,20 +196,6 @@ def validate(config: Path, as_json: bool, pair: str, out: Path | None) -> None:
         result = job(kit, name)
     if out:
         result.write(out)
-    _show(result, as_json)
-
-
-@_command("catch-up product_embeddings_v12_af8c1901", name="catch-up")
-@click.argument("pair")
-@options.passes
-def catch_up(config: Path, as_json: bool, pair: str, **how: Any) -> None:
-    """Bring what changed in the source since a pair was built into that pair: a candidate, or the previous one."""
-    from scripts.jobs import pair_file
-    from scripts.jobs.catch_up import catch_up as job
-
-    name = pair_file.read(pair)
-    with _open(config) as kit, options.passing(kit, **how) as passes:
-        result = job(kit, name, passes)
     _show(result, as_json)
 
 

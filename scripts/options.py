@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,32 @@ def passes(function: Command) -> Command:
     ):
         function = option(function)
     return function
+
+
+def engines(function: Command) -> Command:
+    """Where `embed` runs; given to the command as `crew`, which is None for this process."""
+    on_ray = (
+        click.option("--actors", type=click.IntRange(min=1), metavar="N", help="Copies of the model on the Ray cluster. [default: 1]"),
+        click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Into how many parts the keys are divided. [default: 4 per actor]"),
+        click.option("--gpus-per-actor", type=click.FloatRange(min=0), metavar="G", help="A share such as 0.5, or whole ones. [default: 0]"),
+        click.option("--ray-address", metavar="HOST:PORT", help="The cluster's head. [default: RAY_ADDRESS, else the cluster of this machine]"),
+    )
+
+    @functools.wraps(function)
+    def command(*args: Any, engine: str, **others: Any) -> Any:
+        crew = {name: others.pop(name) for name in ("actors", "shards", "gpus_per_actor", "ray_address")}
+        foreign = {"shard": others["shard"]} if engine == "ray" else crew
+        if given := [name for name, value in foreign.items() if value is not None]:
+            raise click.UsageError(f"--{given[0].replace('_', '-')} does not go with --engine {engine}.")
+        if engine == "local":
+            return function(*args, crew=None, **others)
+        from scripts.cluster import Crew
+
+        return function(*args, crew=Crew.of(**crew), **others)
+
+    for option in reversed(on_ray):
+        command = option(command)
+    return click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="This process, or an existing Ray cluster.")(command)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,20 @@ class SyncReport:
     cut_off_keys: list[int | str] = field(default_factory=list)
     fingerprint: int = 0
     seconds: float = 0.0
+
+    @classmethod
+    def total(cls, parts: Sequence[SyncReport], seconds: float) -> SyncReport:
+        """Of all shards together; there is at least one."""
+        total = cls(Faults(parts[0].faults.settings), seconds=seconds)
+        for name in ("seen", "unchanged", "embedded", "deduplicated", "copied", "written", "deleted", "cut_off"):
+            setattr(total, name, sum(getattr(part, name) for part in parts))
+        for part in parts:
+            total.faults.counts += part.faults.counts
+            for kind, named in part.faults.examples.items():
+                total.faults.examples[kind] = [*total.faults.examples.get(kind, []), *named][:EXAMPLES_KEPT]
+        total.cut_off_keys = [key for part in parts for key in part.cut_off_keys][:EXAMPLES_KEPT]
+        total.fingerprint = sum(part.fingerprint for part in parts) % 2**64
+        return total
 
     @property
     def skipped(self) -> int:

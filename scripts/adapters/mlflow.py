@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,6 +42,7 @@ class MlflowRegistry:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
+        self._loaded: tuple[tuple[Path, str], Model] | None = None
         self._quieten()
         with self._translated("its address"):
             self._prepare(uri)
@@ -85,15 +85,24 @@ class MlflowRegistry:
             model = Path(aside) / "model"
             with self._translated(f"the files of model {version.name} version {version.version}"):
                 mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(model), tracking_uri=self._uri)
-            shutil.rmtree(folder, ignore_errors=True)
-            model.rename(folder)
+            # Actors of a cluster start together, and one may be loading already: what is there and the same is left alone.
+            if not folder.is_dir() or self.digest(folder) != self.digest(model):
+                with suppress(FileNotFoundError):
+                    folder.rename(Path(aside) / "before")
+                with suppress(OSError):  # somebody else's is there by now
+                    model.rename(folder)
         return self.digest(folder)
 
     def digest(self, folder: Path) -> str:
         return digests.of_folder(folder, ignore=_NOT_THE_MODELS)
 
     def load(self, folder: Path) -> Model:
-        return load_model(folder)
+        """The last one is kept: whoever fills shard after shard, or asks a model for its dimension and then embeds, loads it once."""
+        files = (folder, self.digest(folder))
+        if self._loaded is None or self._loaded[0] != files:
+            self._loaded = None  # two at once may be too many
+            self._loaded = (files, load_model(folder))
+        return self._loaded[1]
 
     def _versions(self, name: str) -> str:
         with self._translated(f"model {name}"):
