@@ -139,7 +139,7 @@ class Embedder:
 
 
 def embed_on_ray(
-    settings: Settings, pair: str, crew: Crew, *, reuse: bool, allow_empty: bool, max_rows_per_second: float | None, writer: str = "rows"
+    settings: Settings, pair: str, crew: Crew, *, reuse: bool, allow_empty: bool, max_rows_per_second: float | None, writer: str
 ) -> Spread:
     """Safe to run again after any crash. Completes as long as the cluster has room for one actor; what was lost with a machine is run again
     on the others.

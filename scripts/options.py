@@ -51,6 +51,7 @@ def candidate(function: Command) -> Command:
 def passes(function: Command) -> Command:
     """How a pass over the source goes about it; given to the command as keyword arguments, for `passing`."""
     for option in (
+        click.option("--writer", type=click.Choice(["rows", "bulk"]), default="rows", show_default=True, help="bulk: files that Milvus imports by itself."),
         click.option("--allow-empty", is_flag=True, help="Let a source without rows empty the collection."),
         click.option("--max-rows-per-second", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Write no faster, to spare a shared cluster."),
     ):
@@ -85,7 +86,7 @@ def engines(function: Command) -> Command:
 
 
 @contextmanager
-def passing(kit: Wiring, *, max_rows_per_second: float | None, allow_empty: bool, shard: str | None = None) -> Iterator[Pass]:
+def passing(kit: Wiring, *, max_rows_per_second: float | None, allow_empty: bool, writer: str, shard: str | None = None) -> Iterator[Pass]:
     """A pass that shows its progress, and that SIGUSR1 pauses and SIGUSR2 resumes."""
     from scripts.pace import Pace, obeying_signals
     from scripts.progress import progress
@@ -95,4 +96,4 @@ def passing(kit: Wiring, *, max_rows_per_second: float | None, allow_empty: bool
     pace = Pace(max_rows_per_second)
     part = Shard.parse(shard) if shard else Shard()
     with progress("embed", kit.source.rows_estimate()) as advance, obeying_signals(pace):
-        yield Pass(shard=part, pace=pace, allow_empty=allow_empty, advance=advance)
+        yield Pass(shard=part, pace=pace, allow_empty=allow_empty, importer=kit.importer if writer == "bulk" else None, advance=advance)

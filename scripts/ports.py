@@ -108,6 +108,13 @@ class Collection(Protocol):
         """Inserts or replaces by key. Safe to repeat."""
         ...
 
+    def importer(self, uri: str, root: Path, prefix: str) -> Importer:
+        """Bulk import through files in the folder `uri`, which the server names `prefix`. To be opened before `contents` is read.
+
+        Raises UsageError where the server has none or does not see that folder.
+        """
+        ...
+
     def delete(self, keys: Sequence[int] | Sequence[str]) -> None: ...
 
     def flush(self) -> None: ...
@@ -244,6 +251,10 @@ class Parts(Protocol):
 
     def open_source(self, settings: SourceSettings) -> Source:
         """The same source, read in another way."""
+        ...
+
+    def importer(self, collection: Collection) -> Importer:
+        """Bulk import, as the configuration has it. Raises UsageError where it has none."""
         ...
 
     def cache(self, fingerprint: str, dimension: int) -> VectorCache | None:

@@ -165,6 +165,12 @@ class RetentionSettings(_Section):
     keep_previous: int = Field(default=1, ge=0)
 
 
+def _plain_address(uri: str) -> str:
+    if has_secret(uri):
+        raise ValueError("has a secret in it; take it out: secrets come from the environment only")
+    return uri
+
+
 class CacheSettings(_Section):
     """Where vectors are kept to be used again: a folder here or on S3, and how much of it."""
 
@@ -174,13 +180,24 @@ class CacheSettings(_Section):
     @field_validator("uri")
     @classmethod
     def _without_secrets(cls, uri: str) -> str:
-        if has_secret(uri):
-            raise ValueError("has a secret in it; take it out: secrets come from the environment only")
-        return uri
+        return _plain_address(uri)
 
     @property
     def max_bytes(self) -> int:
         return int(self.max_gib * 2**30)
+
+
+class BulkSettings(_Section):
+    """A folder through which rows are handed to Milvus as files."""
+
+    uri: str = Field(min_length=1)
+    prefix: str
+    """The same folder as the server names it."""
+
+    @field_validator("uri")
+    @classmethod
+    def _without_secrets(cls, uri: str) -> str:
+        return _plain_address(uri)
 
 
 class Environment(_Section):
@@ -208,6 +225,7 @@ class Settings(_Section):
     golden: str
     retention: RetentionSettings = RetentionSettings()
     cache: CacheSettings | None = None
+    bulk: BulkSettings | None = None
     root: Path = Path()
     environment: Environment
 

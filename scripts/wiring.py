@@ -12,7 +12,8 @@ from functools import cached_property
 from types import TracebackType
 
 from scripts.config import prepare_libraries
-from scripts.ports import Registry, Source, VectorCache, VectorStore
+from scripts.errors import UsageError
+from scripts.ports import Collection, Importer, Registry, Source, VectorCache, VectorStore
 from scripts.settings import Settings, SourceSettings
 
 
@@ -52,6 +53,12 @@ class Wiring:
         from scripts.adapters.sources import open_source
 
         return open_source(settings, self.settings.root, self.settings.environment.source_password)
+
+    def importer(self, collection: Collection) -> Importer:
+        bulk = self.settings.bulk
+        if bulk is None:
+            raise UsageError("--writer bulk needs to know a folder that Milvus sees as well.", hint="Set bulk: {uri: …, prefix: …} in the configuration.")
+        return collection.importer(bulk.uri, self.settings.root, bulk.prefix)
 
     def cache(self, fingerprint: str, dimension: int) -> VectorCache | None:
         if self.settings.cache is None:

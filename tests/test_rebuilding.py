@@ -275,8 +275,9 @@ def test_a_rate_is_no_reason_for_other_content(lite_shop):
     assert (done["written"], done["rows"]) == (150, 150)
 
 
-def test_a_bulk_build_holds_what_a_written_one_holds(tmp_path, empty_milvus_server, mlflow_server):
-    """New rows go in as files that Milvus reads by itself; changed ones are written; a rerun has nothing to do."""
+def test_a_bulk_build_holds_what_a_written_one_holds(tmp_path, empty_milvus_server, mlflow_server, monkeypatch):
+    """New rows go in as files that Milvus reads by itself; changed ones, and too few for a file, are written; a rerun has nothing to do."""
+    monkeypatch.setattr("scripts.adapters.milvus.bulk.SMALLEST_FILE_ROWS", 100)
     shop = JournalledShop(tmp_path / "shop", empty_milvus_server.uri, empty_milvus_server.token, mlflow_server.uri)
     folder = str(tmp_path / "shop" / "bulk")
     shop.configure(bulk={"uri": "bulk", "prefix": folder})

@@ -19,6 +19,11 @@ from tests.adapters.test_milvus_raw import EVERY_TYPE, own_server  # noqa: F401 
 from tests.servers import MilvusServer
 
 
+@pytest.fixture(autouse=True)
+def every_row_is_imported(monkeypatch):
+    monkeypatch.setattr("scripts.adapters.milvus.bulk.SMALLEST_FILE_ROWS", 1)
+
+
 @pytest.fixture
 def store(empty_milvus_server):
     with MilvusStore(empty_milvus_server.uri, empty_milvus_server.token) as opened:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # The server holds a file in memory while it imports it, and makes at least one segment of each, of 512 MiB at most.
 FILE_BYTES = 128 * 1024 * 1024
+# Fewer are written. 2.3.5 builds no index for a segment of fewer than 1,024 rows, and a loaded collection never serves an imported segment
+# that has none.
+SMALLEST_FILE_ROWS = 4_096
 # The server gives a task up after 15 minutes of its own; it may have many of them to do before (2.3.5).
 STALL_SECONDS = 3_600.0
 SUBMISSIONS = 5
@@ -60,6 +63,7 @@ class MilvusImporter:
         self._prefix = f"{prefix.rstrip('/')}/{collection.name}" if prefix.strip("/") else f"{prefix}{collection.name}"
         self._run = uuid.uuid4().hex[:12]
         self._lock = Lock()
+        self._held: list[tuple[Rows, np.ndarray, Any]] = []
         self._writing: _File | None = None
         self._count = 0
         self._tasks: dict[str, int] = {}
@@ -81,17 +85,24 @@ class MilvusImporter:
             return
         batch = record_batch(self._collection, rows, vectors)
         with self._lock, translated(self._place):
+            self._held.append((rows, vectors, batch))
             if self._writing is None:
+                if sum(len(held) for held, *_ in self._held) < SMALLEST_FILE_ROWS:
+                    return
                 self._writing = _File(self._files, self._folder, f"{self._run}-{self._count}.parquet", batch.schema)
                 self._count += 1
-            self._writing.write(batch)
-            self._samples += [rows.keys[0], rows.keys[-1]]
+            for held, _, held_batch in self._held:
+                self._writing.write(held_batch)
+                self._samples += [held.keys[0], held.keys[-1]]
+            self._held.clear()
             if self._writing.bytes >= FILE_BYTES:
                 self._hand_over()
 
     def close(self) -> None:
         """Raises Refused with the server's own reason where it could not import a file."""
         with self._lock:
+            for rows, vectors, _ in self._held:
+                self._collection.write(rows, vectors)
             if self._writing:
                 with translated(self._place):
                     self._hand_over()
@@ -191,7 +202,7 @@ class MilvusImporter:
         """Files of earlier runs that the server is done with, or that nobody can be writing any more."""
         from pyarrow.fs import FileSelector
 
-        finished = {_info(task, "files").rpartition("/")[2] for task in self._all()}
+        finished = {_info(task, "files").rpartition("/")[2] for task in self._all() if task.state in _DONE}  # not those of shards beside this one
         with translated(self._place):
             for file in self._files.get_file_info(FileSelector(self._folder)):
                 if file.base_name in finished or (file.mtime and file.mtime < datetime.now(UTC) - STALE):
