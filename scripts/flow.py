@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 _LOOK_AGAIN_SECONDS = 0.2
@@ -15,49 +15,57 @@ _LOOK_AGAIN_SECONDS = 0.2
 LEAVE_SECONDS = 5.0
 
 
-def ahead(items: Iterable[T], count: int) -> Iterator[T]:
-    """The same items in the same order, made in a thread of its own that is at most `count` of them ahead of who takes them.
+class Ahead(Generic[T]):
+    """The same items in the same order, made in a thread of its own that is at most `count` of them ahead of who takes them. Use it with `with`.
 
-    What making them raises is raised to the taker, after the items before it. A taker that leaves early ends the thread, at the latest
-    when the item is made that it is at work on.
+    The thread begins at once. What making the items raises is raised to the taker, after the items before it. A taker that leaves early ends
+    the thread, at the latest when the item is made that it is at work on.
     """
-    ready: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=count)
-    left = threading.Event()
 
-    def put(entry: tuple[T | None, BaseException | None, bool]) -> bool:
-        while not left.is_set():
-            try:
-                ready.put(entry, timeout=_LOOK_AGAIN_SECONDS)
-                return True
-            except queue.Full:
-                continue
-        return False
+    def __init__(self, items: Iterator[T], count: int) -> None:
+        self._items = items
+        self._ready: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=count)
+        self._left = threading.Event()
+        self._maker = threading.Thread(target=self._make, name="ahead", daemon=True)
+        self._maker.start()
 
-    def make() -> None:
-        try:
-            for item in items:
-                if not put((item, None, False)):
-                    return
-            put((None, None, True))
-        except BaseException as error:  # whatever it is, the taker must not wait for ever
-            put((None, error, True))
-        finally:
-            if close := getattr(items, "close", None):
-                close()
-
-    maker = threading.Thread(target=make, name="ahead", daemon=True)
-    maker.start()
-    try:
+    def __iter__(self) -> Iterator[T]:
         while True:
-            item, error, last = ready.get()
+            item, error, last = self._ready.get()
             if error is not None:
                 raise error
             if last:
                 return
             yield item  # type: ignore[misc]
-    finally:
-        left.set()
-        maker.join(LEAVE_SECONDS)
+
+    def __enter__(self) -> Ahead[T]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._left.set()
+        self._maker.join(LEAVE_SECONDS)
+
+    def _make(self) -> None:
+        try:
+            for item in self._items:
+                if not self._put((item, None, False)):
+                    return
+            self._put((None, None, True))
+        except BaseException as error:  # whatever it is, the taker must not wait for ever
+            self._put((None, error, True))
+        finally:
+            if close := getattr(self._items, "close", None):
+                close()
+
+    def _put(self, entry: tuple[T | None, BaseException | None, bool]) -> bool:
+        """Whether there is still somebody to take it."""
+        while not self._left.is_set():
+            try:
+                self._ready.put(entry, timeout=_LOOK_AGAIN_SECONDS)
+                return True
+            except queue.Full:
+                continue
+        return False
 
 
 class InFlight:

@@ -15,7 +15,7 @@ import numpy as np
 
 from scripts import digests
 from scripts.errors import UsageError
-from scripts.flow import InFlight, ahead
+from scripts.flow import Ahead, InFlight
 from scripts.inventory import Difference, Inventory, KeySet
 from scripts.pace import Pace
 from scripts.ports import Collection, Importer, Source
@@ -65,7 +65,7 @@ def sync(source: Source, settings: SourceSettings, collection: Collection, suppl
     with InFlight(collection.writes_in_flight) as writes:
         sink = _Sink(collection, importer, how.pace, writes, report)
         window = _Window()
-        with closing(ahead(survey.differences(), COMPARED_AHEAD)) as pieces:
+        with Ahead(survey.differences(), COMPARED_AHEAD) as pieces:
             for piece in pieces:
                 for positions, vectors in piece.copies:
                     sink.put(piece.rows.take(positions), vectors, piece.new[positions])
@@ -123,7 +123,7 @@ class _Survey:
         self._read = 0
 
     def differences(self) -> Iterator[_Piece]:
-        with closing(ahead(self._cleaned(), CLEANED_AHEAD)) as cleaned:
+        with Ahead(self._cleaned(), CLEANED_AHEAD) as cleaned:
             self._held = Inventory(self._collection.contents(), self._shard)  # while the first pieces of the source are read
             for read, rows in cleaned:
                 yield self._compared(rows, read)

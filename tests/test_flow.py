@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
 
 import pytest
 
 from scripts import flow
-from scripts.flow import InFlight, ahead
+from scripts.flow import Ahead, InFlight
 
 
 def test_items_come_in_order_and_all_of_them():
     """Though they are made in another thread."""
-    assert list(ahead(iter(range(1_000)), 3)) == list(range(1_000))
+    with Ahead(iter(range(1_000)), 3) as items:
+        assert list(items) == list(range(1_000))
 
 
 def test_no_more_is_made_ahead_than_allowed():
-    """Memory is bounded by the queue: with one item taken and two waiting, a fourth is at most in the making."""
+    """Memory is bounded by the queue: with one item taken and two waiting, a fourth is at most in the making. The first do not wait to be asked for."""
     made = []
-    taken = ahead((made.append(i) or i for i in range(100)), 2)
-    assert next(taken) == 0
-    with closing(taken):
+    with Ahead((made.append(i) or i for i in range(100)), 2) as items:
+        while not made:
+            threading.Event().wait(0.01)
+        assert next(iter(items)) == 0
         threading.Event().wait(0.5)
         assert len(made) <= 4
 
@@ -33,10 +34,11 @@ def test_a_failure_comes_after_what_was_made_before_it():
         yield 1
         raise ValueError("broken")
 
-    taken = ahead(items(), 5)
-    assert next(taken) == 1
-    with pytest.raises(ValueError, match="broken"):
-        next(taken)
+    with Ahead(items(), 5) as made:
+        taken = iter(made)
+        assert next(taken) == 1
+        with pytest.raises(ValueError, match="broken"):
+            next(taken)
 
 
 def test_who_leaves_early_ends_the_thread():
@@ -50,9 +52,8 @@ def test_who_leaves_early_ends_the_thread():
         finally:
             closed.set()
 
-    taken = ahead(endless(), 2)
-    next(taken)
-    taken.close()
+    with Ahead(endless(), 2) as items:
+        next(iter(items))
     assert closed.is_set()
     assert not any(thread.name == "ahead" for thread in threading.enumerate())
 
@@ -120,8 +121,7 @@ def test_who_leaves_does_not_wait_for_what_never_comes(monkeypatch):
         came.append(stuck.wait(10))
         yield 2
 
-    taken = ahead(items(), 1)
-    assert next(taken) == 1
-    taken.close()
+    with Ahead(items(), 1) as made:
+        assert next(iter(made)) == 1
     assert came == []
     stuck.set()
