@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check -qq
 MILVUS := milvus-2.3.5
+WORKERS ?= 3
 
 # The compiled files name every package, so pip need not look up any dependency; and Python compiles what it imports, not all
 # that is installed. Together that halves the wait.
@@ -18,8 +19,9 @@ help:  ## show this list
 demo: $(VENV)/.kit  ## a promotion and a rollback from start to end, on this machine, without servers
 	@$(VENV)/bin/python -m scripts demo $(ARGS)
 
+# Most tests wait for a server, so a few files at a time cost little more than one; each worker starts servers of its own.
 test: environment  ## the tests, with real Milvus and MLflow servers (ARGS="-m 'not server'" leaves those out)
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 environment: $(VENV)/.test $(VENV)/.$(MILVUS)  ## install what the tests need
 

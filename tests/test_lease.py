@@ -18,8 +18,8 @@ NAME = "shop_v1_00000001"
 
 @pytest.fixture
 def store(milvus, monkeypatch):
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.3)
-    monkeypatch.setattr(leases, "SILENCE_SECONDS", 1.5)
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.5)
+    monkeypatch.setattr(leases, "SILENCE_SECONDS", 4.0)
     with MilvusStore(milvus.uri, milvus.token) as opened:
         opened.create(NAME, stamp().layout, stamp().properties())
         yield opened
