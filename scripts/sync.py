@@ -40,6 +40,8 @@ class Pass:
     pace: Pace = field(default_factory=Pace)
     allow_empty: bool = False
     """Whether an empty source may empty the collection."""
+    fresh: bool = False
+    """Nothing was ever written to the collection, so there is nothing in it to compare with."""
     importer: Callable[[Collection], Importer] | None = None
     """Opens a way in for new rows, where they are not to be written one batch after the other."""
     advance: Callable[[int], None] = lambda rows: None
@@ -59,7 +61,7 @@ def sync(source: Source, settings: SourceSettings, collection: Collection, suppl
     how = how or Pass()
     report = SyncReport(Faults(settings))
     began = time.monotonic()
-    survey = _Survey(source, settings, collection, supply, how.shard, report)
+    survey = _Survey(source, settings, collection, supply, how, report)
     # Before the collection is read: what an earlier run handed over has to be in it by then.
     importer = how.importer(collection) if how.importer else None
     with InFlight(collection.writes_in_flight) as writes:
@@ -110,21 +112,23 @@ class _Piece:
 class _Survey:
     """One reading of the source: how each row stands to the collection's row of the same key."""
 
-    def __init__(self, source: Source, settings: SourceSettings, collection: Collection, supply: Supply, shard: Shard, report: SyncReport) -> None:
+    def __init__(self, source: Source, settings: SourceSettings, collection: Collection, supply: Supply, how: Pass, report: SyncReport) -> None:
         self._source = source
         self._collection = collection
         self._supply = supply
-        self._shard = shard
+        self._shard = how.shard
+        self._fresh = how.fresh
         self._report = report
         # The collection's own types, not those that the source shows today: a first empty price must not turn int64 into double half way.
-        self._cleaner = RowCleaner(settings, collection.layout.key, collection.layout.columns, report.faults, shard)
+        self._cleaner = RowCleaner(settings, collection.layout.key, collection.layout.columns, report.faults, how.shard)
         self._held = Inventory(())
         self._seen = KeySet()
         self._read = 0
 
     def differences(self) -> Iterator[_Piece]:
         with Ahead(self._cleaned(), CLEANED_AHEAD) as cleaned:
-            self._held = Inventory(self._collection.contents(), self._shard)  # while the first pieces of the source are read
+            if not self._fresh:
+                self._held = Inventory(self._collection.contents(), self._shard)  # while the first pieces of the source are read
             for read, rows in cleaned:
                 yield self._compared(rows, read)
 
