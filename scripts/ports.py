@@ -92,10 +92,6 @@ class Collection(Protocol):
         """Everything it holds now, acknowledged writes included."""
         ...
 
-    def vectors(self, keys: Sequence[int] | Sequence[str]) -> np.ndarray:
-        """Stored vectors, float32 [len(keys), dimension], in the order of `keys`."""
-        ...
-
     def find(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Of these rows those that it holds with the very same text: ascending positions, and vectors float32 [len(positions), dimension]."""
         ...

@@ -16,6 +16,7 @@ from scripts.pair import Embedding
 from scripts.settings import SourceSettings
 from scripts.supply import Supply
 from scripts.sync import Pass, sync
+from tests.stored import stored_vectors
 from tests.test_pair import stamp
 
 NAME = "shop_v1_00000001"
@@ -67,7 +68,7 @@ class Bench:
 
     def lengths(self, keys):
         self.content()  # makes an unfinished collection readable
-        return self.collection.vectors(keys)[:, 0].tolist()
+        return stored_vectors(self.collection, keys)[:, 0].tolist()
 
 
 @pytest.fixture(params=["lite, int64", "lite, string", pytest.param("server, int64", marks=pytest.mark.server)])

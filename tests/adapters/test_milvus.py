@@ -12,6 +12,7 @@ from scripts.adapters.milvus import MilvusStore
 from scripts.errors import ProductionMoved, Refused, Unreachable, UsageError
 from scripts.layout import Column, Consistency, FieldType, Index, IndexType, Layout
 from scripts.records import Rows
+from tests.stored import stored_vectors
 from tests.test_pair import stamp
 
 DIMENSION = 8
@@ -125,7 +126,7 @@ def test_writing_again_replaces(store):
     collection.write(rows([1, 2]), vectors(2, seed=1))
     ready(collection)
     assert collection.count() == 2
-    assert np.allclose(collection.vectors([2, 1]), vectors(2, seed=1)[::-1])
+    assert np.allclose(stored_vectors(collection, [2, 1]), vectors(2, seed=1)[::-1])
 
 
 def test_large_writes_are_cut(store, monkeypatch):

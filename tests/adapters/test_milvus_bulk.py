@@ -17,6 +17,7 @@ from scripts.layout import VECTOR, FieldType
 from tests.adapters.test_milvus import NAME, OTHER, layout, made, ready, rows, vectors
 from tests.adapters.test_milvus_raw import EVERY_TYPE, own_server  # noqa: F401 - a fixture
 from tests.servers import MilvusServer
+from tests.stored import stored_vectors
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def test_many_rows_in_several_files_from_several_threads(store, tmp_path, monkey
     assert [key for page in pages for key in page.keys] == list(range(20_000))
     assert np.array_equal(np.concatenate([page.text_hashes for page in pages]), rows(range(20_000)).text_hashes)
     assert collection.count() == 20_000
-    assert np.array_equal(collection.vectors(range(7_000, 8_000)), vectors(1_000, 7_000))
+    assert np.array_equal(stored_vectors(collection, range(7_000, 8_000)), vectors(1_000, 7_000))
     (hit,) = collection.search(vectors(1_000, 7_000)[5:6], 1, fields=["name"])[0]
     assert (hit.key, hit.fields) == (7_005, {"name": "n7005"})
 

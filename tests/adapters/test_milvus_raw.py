@@ -13,6 +13,7 @@ from scripts.errors import Refused
 from scripts.layout import VECTOR, FieldType
 from tests.adapters.test_milvus import DIMENSION, NAME, OTHER, layout, made, ready, ready_with, rows, vectors
 from tests.servers import MilvusServer
+from tests.stored import stored_vectors
 
 EVERY_TYPE = {
     "whole": (FieldType.INT64, [2**53 + 1, -5, 0]),
@@ -57,8 +58,8 @@ def test_vectors_come_in_the_order_of_the_keys(store, monkeypatch):
     keys = list(range(100))
     collection = ready_with(store, FieldType.INT64, keys)
     order = np.random.default_rng(3).permutation(100)
-    assert np.array_equal(collection.vectors(order.tolist()), vectors(100)[order])
-    assert collection.vectors([]).shape == (0, DIMENSION)
+    assert np.array_equal(stored_vectors(collection, order.tolist()), vectors(100)[order])
+    assert stored_vectors(collection, []).shape == (0, DIMENSION)
     positions, found = collection.find(rows([99, 1_000, 4, 17]))
     assert (positions.tolist(), found.shape) == ([0, 2, 3], (3, DIMENSION))
     assert np.array_equal(found, vectors(100)[[99, 4, 17]])
@@ -81,7 +82,7 @@ def test_several_writes_at_the_same_time_lose_nothing(store):
         list(pool.map(lambda start: collection.write(rows(range(start, start + 50)), vectors(50, start)), range(0, 1_000, 50)))
     ready(collection)
     assert collection.count() == 1_000
-    assert np.array_equal(collection.vectors(range(950, 1_000)), vectors(50, 950))
+    assert np.array_equal(stored_vectors(collection, range(950, 1_000)), vectors(50, 950))
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_a_server_killed_while_rows_are_written_costs_only_time(own_server):
         ready(collection)
         assert collection.count() == 60_000
         assert [key for page in collection.contents() for key in page.keys] == list(range(60_000))
-        assert np.array_equal(collection.vectors(range(30_000, 30_500)), vectors(500, 30_000))
+        assert np.array_equal(stored_vectors(collection, range(30_000, 30_500)), vectors(500, 30_000))
 
 
 @pytest.mark.server

@@ -64,11 +64,6 @@ class MilvusCollection:
             yield Page(keys=keys, text_hashes=numbers(found[TEXT_HASH]), column_hashes=numbers(found[COLUMNS_HASH]))
             after = keys[-1]
 
-    def vectors(self, keys: Sequence[int] | Sequence[str]) -> np.ndarray:
-        found, _, vectors = self._held(keys)
-        at = {key: position for position, key in enumerate(found)}
-        return vectors[[at[key] for key in keys]]
-
     def find(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """The text's hash is compared with what comes back, not with what was read before: another pass may write to this collection meanwhile."""
         found, hashes, vectors = self._held(rows.keys)
