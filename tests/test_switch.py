@@ -10,7 +10,7 @@ from scripts import catalogue, config, switch
 from scripts.adapters.milvus import MilvusStore
 from scripts.errors import ProductionMoved, Refused, UsageError
 from scripts.layout import Column, FieldType, Index, Layout
-from scripts.pair import Pair, State
+from scripts.pair import Content, Pair, State
 from scripts.switch import Kind
 from tests.test_pair import NOW, stamp
 
@@ -27,8 +27,9 @@ class World:
         (folder / "promotion.yaml").write_text("service: shop\nmodel: {name: m}\nsource: {uri: p.csv, key: id, text: '{name}'}\ngolden: g\n")
         self.settings = config.load(folder / "promotion.yaml", environ={})
         self.names = {version: Pair("shop", version, f"{version:08x}").collection for version in (1, 2, 3)}
+        content = Content(rows=0, fingerprint="0", skipped=0, read_at=NOW)
         for name in self.names.values():
-            store.create(name, LAYOUT, stamp(layout=LAYOUT, state=State.VALIDATED).properties())
+            store.create(name, LAYOUT, stamp(layout=LAYOUT, state=State.VALIDATED, shards={"0-of-1": content}, content=content).properties())
 
     def read(self) -> catalogue.Catalogue:
         return catalogue.read(self.store, self.settings)
