@@ -1,12 +1,13 @@
 """The pair's name and stamp."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from scripts.errors import Refused, UsageError
 from scripts.layout import Column, FieldType, Index, Layout
 from scripts.pair import Build, Content, Embedding, ModelIdentity, Pair, Stamp, State, identifier, production_alias, require_pair
+from scripts.shards import Shard
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -69,6 +70,38 @@ def test_a_stamp_reads_back_as_it_was_written():
         state=State.VALIDATED, content=Content(rows=5, fingerprint="ab", skipped=1, read_at=NOW), promoted_at=NOW, retired_because="rollback: ‘why’"
     )
     assert Stamp.read("c", full.properties()) == full
+
+
+def content(rows: int, fingerprint: int = 1, days: int = 0) -> Content:
+    return Content(rows=rows, fingerprint=f"{fingerprint:016x}", skipped=1, read_at=NOW + timedelta(days=days))
+
+
+def test_what_shards_found_adds_up():
+    """Rows, faults and fingerprints; the watermark is that of the shard that looked first. They come back from flat properties."""
+    full = stamp(shards={"0-of-2": content(5, 2**64 - 1, days=1), "1-of-2": content(7, 3)})
+    assert full.missing_shards == []
+    assert full.read_content == Content(rows=12, fingerprint=f"{2:016x}", skipped=2, read_at=NOW)
+    assert Stamp.read("c", full.properties()) == full
+
+
+def test_a_shard_that_is_missing_is_named():
+    """Until it is there nobody knows what the collection holds. One pass over all keys is the only shard of one."""
+    assert stamp().missing_shards == [Shard()]
+    half = stamp(shards={"0-of-2": content(5), "1-of-2": None})
+    assert (half.missing_shards, half.read_content) == ([Shard(1, 2)], None)
+    assert Stamp.read("c", half.properties()) == half
+
+
+def test_passes_that_divided_the_keys_differently_do_not_mix():
+    """Of two that crossed, the finer division counts, and nothing is counted twice."""
+    crossed = stamp(shards={"0-of-1": content(12), "0-of-2": content(5), "1-of-2": content(7)})
+    assert crossed.read_content.rows == 12
+    assert stamp(shards={"0-of-1": content(12), "0-of-2": content(5)}).missing_shards == [Shard(1, 2)]
+
+
+def test_a_shard_s_stamp_leaves_the_others_alone():
+    """Several shards are stamped at the same time."""
+    assert set(stamp().changes(shards={"1-of-2": None})) == {"promotion.shards.1-of-2"}
 
 
 def test_a_field_can_be_emptied_again():

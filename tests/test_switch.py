@@ -27,7 +27,7 @@ class World:
         (folder / "promotion.yaml").write_text("service: shop\nmodel: {name: m}\nsource: {uri: p.csv, key: id, text: '{name}'}\ngolden: g\n")
         self.settings = config.load(folder / "promotion.yaml", environ={})
         self.names = {version: Pair("shop", version, f"{version:08x}").collection for version in (1, 2, 3)}
-        content = Content(rows=0, fingerprint="0", skipped=0, read_at=NOW)
+        content = Content(rows=0, fingerprint="0" * 16, skipped=0, read_at=NOW)
         for name in self.names.values():
             store.create(name, LAYOUT, stamp(layout=LAYOUT, state=State.VALIDATED, shards={"0-of-1": content}, content=content).properties())
 
