@@ -48,6 +48,7 @@ class Work:
         self._rows = Rows(keys, texts, {"text": texts}, [""] * count, digests.of_keys(keys), hashes, hashes)
         self._vectors = np.random.default_rng(0).normal(size=(count, DIMENSION)).astype(np.float32)
         self._parts = [slice(start, start + ROWS_AT_ONCE) for start in range(0, count, ROWS_AT_ONCE)]
+        self._pieces = [self._rows.take(range(count)[part]) for part in self._parts]
         self._layout = Layout(
             key=Column(name="id", type=FieldType.INT64), columns=(Column(name="text", type=FieldType.STRING),), dimension=DIMENSION, index=Index()
         )
@@ -62,16 +63,15 @@ class Work:
 
         collection = MilvusCollection(self._store._milvus, COLLECTION, self._layout)
         with InFlight(collection.writes_in_flight) as writes:
-            for part in self._parts:
-                writes.submit(collection.write, self._rows.take(range(len(self._rows))[part]), self._vectors[part])
+            for piece, part in zip(self._pieces, self._parts, strict=True):
+                writes.submit(collection.write, piece, self._vectors[part])
 
     def by_hand(self, call: str, threads: int) -> None:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(lambda part: self._send(call, part), self._parts))
 
     def by_row(self, call: str) -> None:
-        for part in self._parts:
-            some = self._rows.take(range(len(self._rows))[part])
+        for some, part in zip(self._pieces, self._parts, strict=True):
             named = zip(some.keys, some.texts, some.text_hashes.tolist(), some.column_hashes.tolist(), self._vectors[part], strict=True)
             rows = [{"id": key, "text": text, TEXT_HASH: one, COLUMNS_HASH: other, VECTOR: vector} for key, text, one, other, vector in named]
             getattr(self._client, call)(COLLECTION, rows)

@@ -28,8 +28,8 @@ QUERIES_PER_SEARCH = 100
 SMALLEST_INDEXED_SEGMENT = 1_024
 # An index that has not grown for so long will not be finished: 2.3.5 without DiskANN stays "InProgress" for good.
 INDEX_STALL_SECONDS = 1_800.0
-# A small index takes seconds, so looking seldom would be a good part of them; a large one takes hours.
-FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 1.0
+# How long to wait before looking again, as a share of what was waited already: a small index takes seconds, a large one hours.
+POLL_SHARE, LONGEST_POLL_SECONDS = 0.05, 1.0
 
 # No row has the smallest int64 as its key, see `records`.
 _BEFORE_ALL_INT64 = -(2**63) + 1
@@ -103,7 +103,8 @@ class MilvusCollection:
         """Waits while the index grows. Raises Inconclusive when it stalls."""
         if VECTOR not in self._milvus.call("list_indexes", self.name):  # milvus-lite refuses to create it again
             self._milvus.call("create_index", self.name, index_params(self.layout), sync=False)
-        grown, since, pause = -1, time.monotonic(), FIRST_POLL_SECONDS
+        began = since = time.monotonic()
+        grown = -1
         while True:
             index = self._milvus.call("describe_index", self.name, VECTOR)
             if index["pending_index_rows"] == 0:
@@ -115,8 +116,7 @@ class MilvusCollection:
                     f"The {self.layout.index.type} index of {self.name} stands at {grown:,} of {index['total_rows']:,} rows for {INDEX_STALL_SECONDS / 60:.0f} minutes.",
                     hint="Does this server support the index type, and are its index nodes up?",
                 )
-            time.sleep(pause)
-            pause = min(1.2 * pause, LONGEST_POLL_SECONDS)
+            time.sleep(min(0.01 + POLL_SHARE * (time.monotonic() - began), LONGEST_POLL_SECONDS))
 
     def load(self) -> None:
         self._milvus.call("load_collection", self.name, timeout=None)
