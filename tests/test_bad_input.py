@@ -48,7 +48,7 @@ def test_an_unknown_model_name(lite_shop):
     ("model", "exit_code", "told"),
     [
         ("wrong_shape", 1, "shape (1,) for 1 texts"),
-        ("not_a_number", 1, "NaN or infinity for key "),
+        ("not_a_number", 1, "NaN or infinity for key 9."),
         ("fails_to_load", 2, "fails to load: RuntimeError: the weights are not there"),
     ],
 )
