@@ -44,8 +44,8 @@ MILVUS_WHEEL = Path(os.environ.get("MILVUS_WHEEL_DIR", Path(sys.prefix) / "milvu
 SUITE = """\
 measures: [nDCG@10, R@100, RR@10, Judged@10]
 gates:
-  - {measure: nDCG@10, at_least: 0.3}    # the floor: the first model has no production to compare with
-  - {measure: nDCG@10, max_loss: 0.02}   # against production, measured in the same run
+  - {gate: floor, measure: nDCG@10, at_least: 0.3}      # the first model has no production to compare with
+  - {gate: max_loss, measure: nDCG@10, at_most: 0.02}   # against production, measured in the same run
 """
 MEASURES = ("nDCG@10", "R@100", "RR@10", "Judged@10")
 LSA = Recipe("icecat-lsa", dimension=256)

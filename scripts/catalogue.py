@@ -92,6 +92,13 @@ class Catalogue:
         gone = f"replaced {previous}, which is not a pair on this server any more" if previous else "has no predecessor"
         raise Refused(f"Production {production.pair} {gone}.", hint=self.alternatives())
 
+    def lost_production(self) -> str:
+        """The pair that served last, where the alias is gone that should point to it; empty where all is well or nothing has served yet."""
+        served = [entry for entry in self.entries if entry.stamp.has_served]
+        if self.target is not None or not served:
+            return ""
+        return max(served, key=lambda entry: (entry.stamp.retired_at is None, entry.stamp.last_active)).pair.collection
+
     def alternatives(self) -> str:
         return self._list("With --to one can go to", [e for e in self.entries if e.can_serve])
 

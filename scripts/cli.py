@@ -183,19 +183,23 @@ def catch_up(config: Path, as_json: bool, pair: str, **how: Any) -> None:
     _show(result, as_json)
 
 
-@_command("validate --pair pair.json --out evidence.json")
+@_command("validate --pair pair.json --out evidence.json --report reports/")
 @options.pair
 @options.out
-def validate(config: Path, as_json: bool, pair: str, out: Path | None) -> None:
-    """Run the golden queries against the pair and against production, and give a verdict."""
+@options.report
+@click.option("--replay", "log", type=click.Path(dir_okay=False, path_type=Path), metavar="LOG", help="Replay this log of real queries, too. [default: the suite's]")
+def validate(config: Path, as_json: bool, pair: str, out: Path | None, report: Path | None, log: Path | None) -> None:
+    """Run the golden queries against the pair and against production, look at the index, and give a verdict."""
     from scripts.jobs import pair_file
     from scripts.jobs.validate import validate as job
 
     name = pair_file.read(pair)
     with _open(config) as kit:
-        result = job(kit, name)
+        result = job(kit, name, log=log, tell=lambda step: click.echo(f"validate: {step}", err=True))
     if out:
         result.write(out)
+    if report:
+        result.report(report)
     _show(result, as_json)
 
 

@@ -27,7 +27,7 @@ from scripts.errors import KitError, Refused, Unreachable, UsageError
 from scripts.jobs.embed import Embedded, embed
 from scripts.pace import Pace
 from scripts.pair import Content
-from scripts.report import SyncReport
+from scripts.sync_report import SyncReport
 from scripts.settings import Settings
 from scripts.shards import MAX_SHARDS, Shard
 from scripts.sync import Pass

@@ -58,6 +58,11 @@ class Encoder:
         batches = [list(texts[start : start + size]) for start in range(0, len(texts), size)]
         return np.concatenate([self._encode(batch, self._embedding.query_prompt, lambda i, batch=batch: f"query {batch[i]!r}") for batch in batches])
 
+    @property
+    def declared_prompts(self) -> tuple[str | None, str | None]:
+        """The prompts for queries and for documents that the model itself declares; None where it does not say."""
+        return self._model.declared_prompts()
+
     def cut_off(self, texts: Sequence[str]) -> list[int]:
         """Positions of those texts of which the model reads only the beginning; none where it does not say."""
         return self._model.cut_off(texts, self._embedding.document_prompt)

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scripts import __version__, digests
 from scripts.errors import Refused
-from scripts.gates import Baseline, GateResult, Verdict
 from scripts.golden import Suite
 from scripts.pair import Stamp
+from scripts.quality.gates import GateResult, Verdict
 
 
 class Evidence(BaseModel):
@@ -28,7 +28,9 @@ class Evidence(BaseModel):
     suite_digest: str
     queries: int
     means: dict[str, float]
-    baseline: Baseline
+    production: str
+    """The pair, or foreign collection, behind the alias at the time; empty where there was none."""
+    production_means: dict[str, float]
     gates: tuple[GateResult, ...]
     verdict: Verdict
     why: str
@@ -61,7 +63,7 @@ def check_current(evidence: Evidence, stamp: Stamp, suite: Suite, *, rows: int, 
             ("the content", evidence.source_fingerprint, stamp.content.fingerprint if stamp.content else ""),
             ("the row count", evidence.rows, rows),
             ("the golden suite", evidence.suite_digest, suite.digest),
-            ("production", evidence.baseline.pair, production or ""),
+            ("production", evidence.production, production or ""),
         )
         if then != now
     ]

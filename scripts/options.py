@@ -30,12 +30,26 @@ def _can_be_written(ctx: click.Context, parameter: click.Parameter, path: Path |
     return path
 
 
+def _can_be_made(ctx: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    """Found out before the work, not after it."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.BadParameter(f"{str(folder)!r} cannot be made: {error.strerror}.") from None
+    return folder
+
+
 config = click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), default=Path("promotion.yaml"), show_default=True, help="The service's configuration."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON, for machines.")
 pair = click.option("--pair", required=True, metavar="PAIR", help="A pair's name, or the pair.json that `create --out` wrote.")
 out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), callback=_can_be_written, help="Also write the result to this file.")
+report = click.option(
+    "--report", type=click.Path(file_okay=False, path_type=Path), callback=_can_be_made, metavar="FOLDER", help="Write report.html, junit.xml and others there."
+)
 dry_run = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 reuse = click.option(
     "--from", "reuse", type=click.Choice(["production"]), help="Copy the vectors of texts that production has too, if the same embedding made them."

@@ -12,6 +12,7 @@ import numpy as np
 
 from scripts.layout import Column, Layout
 from scripts.records import RawRows, Rows
+from scripts.run_record import RunRecord
 from scripts.settings import Settings, SourceSettings
 
 
@@ -48,6 +49,10 @@ class Model(Protocol):
         """Positions of the texts that are longer than the model takes, of which it reads the beginning. Empty where that is not known."""
         ...
 
+    def declared_prompts(self) -> tuple[str | None, str | None]:
+        """The prompts for queries and for documents that the model itself says it was trained with; None where it does not say."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -56,6 +61,13 @@ class Page:
     keys: list[int] | list[str]
     text_hashes: np.ndarray
     column_hashes: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class VectorPage(Page):
+    """With their vectors, float32 [len(keys), dimension]."""
+
+    vectors: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,10 @@ class Readiness:
     pending: int
     loaded: bool
     unindexed_segments: int
+    unindexed_rows: int = 0
+    """Rows that queries find without an index, though they are enough for one. Unlike `indexed` and `pending` it does not lag on a server."""
+    metric: str = ""
+    """The metric of the index that is there, which need not be the stamped one; empty where there is none."""
 
     @property
     def covered(self) -> bool:
@@ -90,6 +106,10 @@ class Collection(Protocol):
 
     def contents(self) -> Iterator[Page]:
         """Everything it holds now, acknowledged writes included."""
+        ...
+
+    def vectors(self) -> Iterator[VectorPage]:
+        """Everything it holds now, acknowledged writes included, with the vectors: a page of it in memory at a time."""
         ...
 
     def find(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -231,6 +251,17 @@ class Registry(Protocol):
     def load(self, folder: Path) -> Model: ...
 
 
+class Runs(Protocol):
+    """The experiment tracker's runs: the story of each pair, which nothing depends on."""
+
+    def log(self, record: RunRecord) -> str:
+        """Tells the pair's one run, made where there is none, and returns its id. Safe to repeat: what was told before is replaced.
+
+        Raises Unreachable where it cannot be told.
+        """
+        ...
+
+
 class Parts(Protocol):
     """What a job works with. A part is opened when it is first asked for, so a job that never asks for the registry works without it."""
 
@@ -241,6 +272,9 @@ class Parts(Protocol):
 
     @property
     def registry(self) -> Registry: ...
+
+    @property
+    def runs(self) -> Runs: ...
 
     @property
     def source(self) -> Source: ...

@@ -20,7 +20,7 @@ from scripts.inventory import Difference, Inventory, KeySet
 from scripts.pace import Pace
 from scripts.ports import Collection, Importer, Source
 from scripts.records import Faults, RowCleaner, Rows
-from scripts.report import SyncReport
+from scripts.sync_report import SyncReport
 from scripts.settings import BadRow, SourceSettings
 from scripts.shards import Shard
 from scripts.supply import Supply

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from scripts.config import prepare_libraries
 from scripts.errors import UsageError
-from scripts.ports import Collection, Importer, Registry, Source, VectorCache, VectorStore
+from scripts.ports import Collection, Importer, Registry, Runs, Source, VectorCache, VectorStore
 from scripts.settings import Settings, SourceSettings
 
 
@@ -44,6 +44,13 @@ class Wiring:
         from scripts.adapters.mlflow import MlflowRegistry
 
         return MlflowRegistry(self.settings.environment.mlflow_uri)
+
+    @cached_property
+    def runs(self) -> Runs:
+        prepare_libraries()
+        from scripts.adapters.mlflow_runs import MlflowRuns
+
+        return MlflowRuns(self.settings.environment.mlflow_uri, self.settings.service)
 
     @cached_property
     def source(self) -> Source:

@@ -72,7 +72,7 @@ class Shop:
         folder.mkdir(exist_ok=True)
         asked = products()[::5]
         if gates is None:
-            gates = [{"measure": "nDCG@10", "at_least": 0.01}, {"measure": "nDCG@10", "max_loss": 0.02}]
+            gates = [{"gate": "floor", "measure": "nDCG@10", "at_least": 0.01}, {"gate": "max_loss", "measure": "nDCG@10", "at_most": 0.02}]
         if judgments is None:
             judgments = [(f"q{row['product_id']}", row["product_id"], 2) for row in asked]
         (folder / "suite.yaml").write_text(yaml.safe_dump({"measures": ["nDCG@10", "RR@10"], "gates": gates}))
@@ -82,10 +82,13 @@ class Shop:
     def stage(self, model: str, **artifacts: str) -> int:
         """Registers a test model as the next version and moves it to Staging."""
         mlflow.set_tracking_uri(self.mlflow_uri)
+        return self.stage_version(_logged(self.mlflow_uri, model, tuple(artifacts.items())))
+
+    def stage_version(self, logged: ModelInfo) -> int:
+        """Makes what was logged the model's next version and moves it to Staging."""
         client = MlflowClient(self.mlflow_uri)
         if not client.search_registered_models(f"name = '{self.model}'"):
             client.create_registered_model(self.model)
-        logged = _logged(self.mlflow_uri, model, tuple(artifacts.items()))
         version = client.create_model_version(self.model, source=logged.model_uri, model_id=logged.model_id).version
         client.transition_model_version_stage(self.model, version, "Staging", archive_existing_versions=True)
         return int(version)

@@ -176,7 +176,7 @@ def test_a_golden_query_that_names_a_document_which_does_not_exist(shop):
     assert "is built, not validated" in refusal(shop.run("promote", "--pair", pair), 4)
 
 
-@pytest.mark.parametrize(("gates", "judgments"), [([], None), (None, [("q1", 1, 0)]), ([{"measure": "nDCG@10", "max_loss": 0.1}], None)])
+@pytest.mark.parametrize(("gates", "judgments"), [([], None), (None, [("q1", 1, 0)]), ([{"gate": "max_loss", "measure": "nDCG@10", "at_most": 0.1}], None)])
 def test_no_gates_no_judged_query_or_no_floor_is_inconclusive(lite_shop, gates, judgments):
     """Never a pass by itself."""
     lite_shop.write_suite(gates=gates, judgments=judgments)
@@ -199,7 +199,7 @@ def test_a_later_verdict_withdraws_an_earlier_pass(lite_shop):
     """A re-run that fails or cannot tell leaves nothing to promote."""
     pair = lite_shop.build("words")
     lite_shop.do("validate", "--pair", pair)
-    lite_shop.write_suite(gates=[{"measure": "nDCG@10", "at_least": 1.5}])
+    lite_shop.write_suite(gates=[{"gate": "floor", "measure": "nDCG@10", "at_least": 1.5}])
     assert lite_shop.run("validate", "--pair", pair).exit_code == 1
     assert "was rejected" in refusal(lite_shop.run("promote", "--pair", pair), 4)
 
@@ -231,7 +231,7 @@ def test_promoting_on_evidence_that_the_world_has_left_behind(lite_shop):
     line = refusal(lite_shop.run("promote", "--pair", third), 4)
     assert f"production was {first}, is {second}" in line
     lite_shop.do("validate", "--pair", third)
-    lite_shop.write_suite(gates=[{"measure": "nDCG@10", "at_least": 0.02}])
+    lite_shop.write_suite(gates=[{"gate": "floor", "measure": "nDCG@10", "at_least": 0.02}])
     assert "the golden suite was" in refusal(lite_shop.run("promote", "--pair", third), 4)
     assert lite_shop.production() == second
 

@@ -18,7 +18,7 @@ from pymilvus import MilvusClient
 
 from scripts.adapters.milvus import MilvusStore
 from scripts.records import Faults
-from scripts.report import SyncReport
+from scripts.sync_report import SyncReport
 from scripts.settings import BadRow, SourceSettings
 from tests.conftest import needs
 from tests.ray_cluster import RayCluster

@@ -134,8 +134,8 @@ def test_minilm_takes_over_and_can_be_taken_back(shop, lsa, minilm, milvus, prod
     assert answered_by() == f"Answered by {first}:"
 
     evidence = shop.do("validate", "--pair", second)
-    assert (evidence["verdict"], evidence["baseline"]["pair"]) == ("pass", first)
-    scores = evidence["baseline"]["means"]["nDCG@10"], evidence["means"]["nDCG@10"]
+    assert (evidence["verdict"], evidence["production"]) == ("pass", first)
+    scores = evidence["production_means"]["nDCG@10"], evidence["means"]["nDCG@10"]
     assert scores == pytest.approx((documented("lsa", milvus.kind), documented("minilm", milvus.kind)), abs=0.01)
     assert scores[1] > scores[0] + 0.1
 

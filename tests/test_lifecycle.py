@@ -27,8 +27,8 @@ def test_a_pair_lives_its_whole_life(shop):
     second = shop.build("words")
     production_is(first, 1)
     evidence = shop.do("validate", "--pair", second)
-    assert (evidence["verdict"], evidence["baseline"]["pair"]) == ("pass", first)
-    assert evidence["means"]["nDCG@10"] > evidence["baseline"]["means"]["nDCG@10"]
+    assert (evidence["verdict"], evidence["production"]) == ("pass", first)
+    assert evidence["means"]["nDCG@10"] > evidence["production_means"]["nDCG@10"]
     shop.do("promote", "--pair", second, "--evidence", evidence["digest"])
     production_is(second, 2)
     assert shop.stage_of(1) == "Archived"
@@ -134,7 +134,7 @@ def test_string_keys_and_csv_go_the_same_way(shop):
     rows = ["sku,name,description,price_cents"] + [f'"00{i}\'\\",item {i},a thing,{i}' for i in range(20)]
     (shop.folder / "products.csv").write_text("\n".join(rows) + "\n")
     shop.configure(source={"uri": "*.csv", "key": "sku", "text": "{name}. {description}", "columns": ["price_cents"]})
-    shop.write_suite(gates=[{"measure": "nDCG@10", "at_least": 0}], judgments=[("q1", "001'\\", 2)])
+    shop.write_suite(gates=[{"gate": "floor", "measure": "nDCG@10", "at_least": 0}], judgments=[("q1", "001'\\", 2)])
     pair = shop.build("words")
     assert shop.do("validate", "--pair", pair)["why"].startswith("nDCG@10 >= 0 (")  # equal texts: any may come first
     shop.do("promote", "--pair", pair)

@@ -14,6 +14,9 @@ from mlflow.models import Model as Description
 from scripts.errors import EncodingFailed, UsageError
 from scripts.ports import Model
 
+_QUERY_PROMPTS = ("query",)
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+
 
 class SentenceTransformerModel:
     """Implements ports.Model, on the GPU where the machine has one. The library orders a batch by length itself and knows whether a
@@ -42,6 +45,15 @@ class SentenceTransformerModel:
             counted = tokenizer([prompt + texts[position] for position in long], truncation=False, verbose=False, return_attention_mask=False)
         return [position for position, tokens in zip(long, counted["input_ids"], strict=True) if len(tokens) > limit]
 
+    def declared_prompts(self) -> tuple[str | None, str | None]:
+        """By the names that the library itself looks for. It makes an empty one of each that a model lacks (since 5.0), so an empty one says
+        something only beside the other that is not."""
+        prompts: dict[str, str] = getattr(self._model, "prompts", None) or {}
+        query, document = (next(filter(None, map(prompts.get, names)), "") for names in (_QUERY_PROMPTS, _DOCUMENT_PROMPTS))
+        if not query and not document:
+            return None, None
+        return query if prompts.keys() & set(_QUERY_PROMPTS) else None, document if prompts.keys() & set(_DOCUMENT_PROMPTS) else None
+
 
 class PyfuncModel:
     """Implements ports.Model for any pyfunc that takes a list of texts and returns a matrix. The prompt is put before each text."""
@@ -57,6 +69,9 @@ class PyfuncModel:
 
     def cut_off(self, texts: Sequence[str], prompt: str) -> list[int]:
         return []  # a pyfunc does not say what it can take
+
+    def declared_prompts(self) -> tuple[str | None, str | None]:
+        return None, None
 
 
 def load_model(folder: Path) -> Model:

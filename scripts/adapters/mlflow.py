@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import socket
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import mlflow
-from mlflow import MlflowClient
-from mlflow.environment_variables import (
-    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
-    MLFLOW_HTTP_REQUEST_MAX_RETRIES,
-    MLFLOW_HTTP_REQUEST_TIMEOUT,
-)
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
 from scripts import digests
 from scripts.adapters.embedders import load_model
-from scripts.addresses import shown
-from scripts.errors import Unreachable, UsageError
+from scripts.adapters.mlflow_connection import connect, one_line, translated
+from scripts.errors import UsageError
 from scripts.ports import Model, ModelVersion
-
-CONNECT_SECONDS = 5.0
-# With MLflow's own backoff (2, 4, 8 s …) about half a minute; the default of 7 would keep a person waiting for over four.
-MAX_RETRIES = 4
 
 # Written by MLflow into each download (3.17): not the model's.
 _NOT_THE_MODELS = frozenset({"registered_model_meta"})
-_DENIED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "401", "403")
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -43,11 +27,9 @@ class MlflowRegistry:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._loaded: tuple[tuple[Path, str], Model] | None = None
-        self._quieten()
+        self._client = connect(uri)
         with self._translated("its address"):
-            self._prepare(uri)
             mlflow.set_tracking_uri(uri)
-            self._client = MlflowClient(tracking_uri=uri)
 
     def candidate(self, name: str, selector: str) -> ModelVersion:
         version = self.at(name, selector)
@@ -109,43 +91,12 @@ class MlflowRegistry:
             found = sorted(self._client.search_model_versions(f"name = '{name}'"), key=lambda v: int(v.version))
         return ", ".join(f"{v.version} ({v.current_stage})" for v in found[-5:]) or "none"
 
-    @staticmethod
-    def _quieten() -> None:
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        # Stages are deprecated since 2.9 and still what most registries use: known, and no news to the user of every command.
-        warnings.filterwarnings("ignore", category=FutureWarning, module="(mlflow|scripts).*")
-        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
-        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(MAX_RETRIES)
-        MLFLOW_HTTP_REQUEST_TIMEOUT.set(30)
-
-    @staticmethod
-    def _prepare(uri: str) -> None:
-        """A dead address fails here at once, not after MLflow's retries, which are for connections lost on the way."""
-        address = urlsplit(uri)
-        if address.scheme == "sqlite":
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        if address.scheme not in ("http", "https"):
-            return
-        try:
-            port = address.port or (443 if address.scheme == "https" else 80)
-            socket.create_connection((address.hostname or "", port), timeout=CONNECT_SECONDS).close()
-        except (OSError, ValueError):
-            raise Unreachable(f"Nothing answers at MLFLOW_TRACKING_URI {shown(uri)}.", hint="Is the address right and the server up?") from None
-
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except MlflowException as error:
-            code, line = str(error.error_code), shown(" ".join(str(error.message).split()))[:300]
-            if code in _ABSENT:
-                raise UsageError(f"MLflow does not know {what}: {line}.", hint="Check model.name in the configuration.") from None
-            if any(word in code or f"error code {word}" in line for word in _DENIED):
-                raise Unreachable(
-                    f"MLflow does not let us in ({what}).", hint="Check MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD."
-                ) from None
-            raise Unreachable(f"MLflow at {shown(self._uri)} did not answer for {what}: {line}.") from None
-        except (OSError, ImportError, ValueError, SQLAlchemyError) as error:  # a database's driver missing, its file corrupt, an odd address
-            line = shown(" ".join(str(error).split()))[:300]
-            raise Unreachable(f"MLflow at {shown(self._uri)} cannot be used for {what}: {type(error).__name__}: {line}.") from None
+        with translated(self._uri, what):
+            try:
+                yield
+            except MlflowException as error:
+                if str(error.error_code) in _ABSENT:
+                    raise UsageError(f"MLflow does not know {what}: {one_line(error.message)}.", hint="Check model.name in the configuration.") from None
+                raise

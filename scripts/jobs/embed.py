@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scripts import catalogue
+from scripts import catalogue, reading
 from scripts.catalogue import Entry
 from scripts.encoding import Encoder, stamped_encoder
 from scripts.errors import Refused
@@ -15,8 +15,8 @@ from scripts.layout import Column, FieldType
 from scripts.lease import lease
 from scripts.pair import Content, Pair, Stamp, State
 from scripts.ports import Collection, Parts, VectorCache
-from scripts.report import SyncReport
-from scripts.settings import Settings, SourceSettings
+from scripts.sync_report import SyncReport
+from scripts.settings import Settings
 from scripts.shards import Shard
 from scripts.supply import Supply
 from scripts.sync import Pass, sync
@@ -63,7 +63,7 @@ def embed(parts: Parts, pair: str, how: Pass | None = None, *, reuse: bool = Fal
 def fill(parts: Parts, entry: Entry, how: Pass, donor: Collection | None = None) -> Embedded:
     """Brings this pair, or one shard of it, up to the source, and stamps what the source had. `finish` then proves that it is ready."""
     store, stamp, name = parts.store, entry.stamp, entry.pair.collection
-    source = _of_the_pair(parts.settings.source, stamp)
+    source = reading.as_of(parts.settings.source, stamp)
 
     def load() -> Encoder:
         return stamped_encoder(parts.registry, stamp, parts.settings.model_cache)
@@ -115,15 +115,6 @@ def _unlike(production: Entry | None, entry: Entry) -> str:
     if production.stamp.layout.key != entry.stamp.layout.key:
         return f"Production {production.pair} has other keys: every text was encoded."
     return ""
-
-
-def _of_the_pair(source: SourceSettings, stamp: Stamp) -> SourceSettings:
-    """The source as this pair reads it. An older pair stays what it is, whatever the configuration says by now."""
-    columns = tuple(column.name for column in stamp.layout.columns)
-    embedding = stamp.embedding
-    return source.model_copy(
-        update={"key": stamp.layout.key.name, "columns": columns, "text": embedding.template, "unescape_html": embedding.unescape_html}
-    )
 
 
 def _as_configured(stamp: Stamp, settings: Settings) -> Stamp:

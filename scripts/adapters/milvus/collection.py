@@ -15,12 +15,14 @@ from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
 from scripts.adapters.milvus.raw import numbers, vectors_of
 from scripts.adapters.milvus.schema import batches, index_params, key_in, literal
 from scripts.errors import Inconclusive
-from scripts.layout import COLUMNS_HASH, TEXT_HASH, VECTOR, IndexType, Layout
-from scripts.ports import Hit, Importer, Page, Readiness
+from scripts.layout import COLUMNS_HASH, MAX_KEY_BYTES, TEXT_HASH, VECTOR, FieldType, IndexType, Layout
+from scripts.ports import Hit, Importer, Page, Readiness, VectorPage
 from scripts.records import Rows
 
 # The largest page that Milvus gives, and the fastest: in milvus-lite every page walks the whole collection.
 PAGE_ROWS = 16_384
+# Half of what a message may have; a server sends its parts of a page to each other in messages as well.
+PAGE_BYTES = 32 << 20
 KEYS_PER_QUERY = 2_000
 WRITES_IN_FLIGHT = 4
 QUERIES_PER_SEARCH = 100
@@ -46,23 +48,20 @@ class MilvusCollection:
 
     def contents(self) -> Iterator[Page]:
         """Makes the collection readable if it is not (an unfinished build is neither flushed, indexed nor loaded)."""
-        if not self.is_loaded():
-            self.flush()
-            if int(self._milvus.call("get_collection_stats", self.name)["row_count"]) == 0:
-                return
-            self.build_index()
-            self.load()
-        # Pages are read without waiting for the latest writes, whatever consistency is asked for (2.3.5). A strong read before them waits.
-        self.count()
-        key = self.layout.key.name
-        after: int | str | None = None
-        while True:
-            found = self._columns(self._beyond(after), [key, TEXT_HASH, COLUMNS_HASH], page=PAGE_ROWS)
-            keys = list(found.get(key, ()))
-            if not keys:
-                return
+        for keys, found in self._pages([TEXT_HASH, COLUMNS_HASH], PAGE_ROWS):
             yield Page(keys=keys, text_hashes=numbers(found[TEXT_HASH]), column_hashes=numbers(found[COLUMNS_HASH]))
-            after = keys[-1]
+
+    def vectors(self) -> Iterator[VectorPage]:
+        """In order of keys, and readable as of `contents`. A key that is there twice comes once: 2.3.5 gives one of its rows, and counts both."""
+        weight = 4 * self.layout.dimension + 64 + (MAX_KEY_BYTES if self.layout.key.type is FieldType.STRING else 0)
+        for keys, found in self._pages([TEXT_HASH, COLUMNS_HASH, VECTOR], max(1, min(PAGE_ROWS, PAGE_BYTES // weight))):
+            yield VectorPage(
+                keys=keys,
+                text_hashes=numbers(found[TEXT_HASH]),
+                column_hashes=numbers(found[COLUMNS_HASH]),
+                # By the number of rows, not by the layout's dimension: it is looked at to find out whether that is so.
+                vectors=np.array(found[VECTOR], dtype=np.float32).reshape(len(keys), -1),
+            )
 
     def find(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """The text's hash is compared with what comes back, not with what was read before: another pass may write to this collection meanwhile."""
@@ -130,12 +129,17 @@ class MilvusCollection:
     def readiness(self) -> Readiness:
         index = self._milvus.call("describe_index", self.name, VECTOR) or {}
         loaded = self.is_loaded()
+        rows, indexed, pending = self.count() if loaded else 0, int(index.get("indexed_rows", 0)), int(index.get("pending_index_rows", 0))
+        unindexed = self._unindexed_segments() if loaded else []
         return Readiness(
-            rows=self.count() if loaded else 0,
-            indexed=int(index.get("indexed_rows", 0)),
-            pending=int(index.get("pending_index_rows", 0)),
+            rows=rows,
+            indexed=indexed,
+            pending=pending,
             loaded=loaded,
-            unindexed_segments=self._unindexed_segments() if loaded else 0,
+            unindexed_segments=len(unindexed),
+            # Segments say it themselves; milvus-lite has none to ask.
+            unindexed_rows=max(pending, rows - indexed, 0) if self._milvus.embedded else sum(unindexed),
+            metric=str(index.get("metric_type", "")).upper(),
         )
 
     def search(self, vectors: np.ndarray, limit: int, *, where: str = "", fields: Sequence[str] = ()) -> list[list[Hit]]:
@@ -172,6 +176,26 @@ class MilvusCollection:
             if len(found.get(key.name, ())):
                 yield found
 
+    def _pages(self, fields: list[str], page: int) -> Iterator[tuple[list[int] | list[str], dict[str, Any]]]:
+        """All rows, `page` of them at a time: their keys, in order, and these fields."""
+        if not self.is_loaded():
+            self.flush()
+            if int(self._milvus.call("get_collection_stats", self.name)["row_count"]) == 0:
+                return
+            self.build_index()
+            self.load()
+        # Pages are read without waiting for the latest writes, whatever consistency is asked for (2.3.5). A strong read before them waits.
+        self.count()
+        key = self.layout.key.name
+        after: int | str | None = None
+        while True:
+            found = self._columns(self._beyond(after), [key, *fields], page=page)
+            keys = list(found.get(key, ()))
+            if not keys:
+                return
+            yield keys, found
+            after = keys[-1]
+
     def _columns(self, where: str, fields: list[str], *, strong: bool = False, page: int = 0) -> dict[str, Any]:
         """The fields of rows, each a sequence of its values. A page of rows comes in order of keys."""
         if wire := self._milvus.wire:
@@ -189,12 +213,13 @@ class MilvusCollection:
             return f"{key} > {literal(after)}"
         return f'{key} != ""' if self.layout.key.type == "string" else f"{key} >= {_BEFORE_ALL_INT64}"
 
-    def _unindexed_segments(self) -> int:
-        """`Loaded` does not mean that queries use the index: each loaded segment says so itself. Small ones and FLAT never have one."""
+    def _unindexed_segments(self) -> list[int]:
+        """`Loaded` does not mean that queries use the index: each loaded segment says so itself. Small ones and FLAT never have one.
+        The rows of those without."""
         if self._milvus.embedded or self.layout.index.type is IndexType.FLAT:
-            return 0
+            return []
         segments = self._milvus.call("list_loaded_segments", self.name)
-        return sum(1 for s in segments if not s.index_name and s.num_rows >= SMALLEST_INDEXED_SEGMENT)
+        return [s.num_rows for s in segments if not s.index_name and s.num_rows >= SMALLEST_INDEXED_SEGMENT]
 
 
 def _chunks(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

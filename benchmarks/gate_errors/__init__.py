@@ -1,0 +1,1 @@
+"""How often the gate `max_loss` errs, by simulation on real differences."""

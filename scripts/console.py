@@ -1,0 +1,41 @@
+"""How every command opens its parts and shows its result."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from scripts.jobs.result import Result
+    from scripts.wiring import Wiring
+
+
+def opened(config: Path) -> Wiring:
+    """The parts that this configuration names."""
+    from scripts import config as configuration
+    from scripts.wiring import Wiring
+
+    return Wiring(configuration.load(config))
+
+
+def show(result: Result, as_json: bool) -> None:
+    """Prints it and ends with its exit code."""
+    if as_json:
+        click.echo(json.dumps(_without_nan(result.facts()), indent=2, ensure_ascii=False, default=str, allow_nan=False))
+    else:
+        click.echo("\n".join(result.lines()))
+    sys.exit(result.exit_code)
+
+
+def _without_nan(value: Any) -> Any:
+    """NaN, which says "no number" in a double column, is null in JSON."""
+    if isinstance(value, dict):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

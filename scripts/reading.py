@@ -1,0 +1,56 @@
+"""Reading a source as one pair reads it: its own key, text and columns, cleaned; of each key the first row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import numpy as np
+
+from scripts import digests
+from scripts.inventory import KeySet
+from scripts.pair import Stamp
+from scripts.ports import Source
+from scripts.records import Faults, RowCleaner, Rows
+from scripts.settings import BadRow, SourceSettings
+
+
+def as_of(source: SourceSettings, stamp: Stamp) -> SourceSettings:
+    """The source as this pair reads it. An older pair stays what it is, whatever the configuration says by now."""
+    columns = tuple(column.name for column in stamp.layout.columns)
+    embedding = stamp.embedding
+    return source.model_copy(update={"key": stamp.layout.key.name, "columns": columns, "text": embedding.template, "unescape_html": embedding.unescape_html})
+
+
+class Reading:
+    """One pass over a source. `seen`, `faults` and `fingerprint` are complete when `rows` has ended."""
+
+    def __init__(self, source: Source, settings: SourceSettings, stamp: Stamp) -> None:
+        self.faults = Faults(settings)
+        self.seen = KeySet()
+        self._source = source
+        # The pair's own types, not those that the source shows today.
+        self._cleaner = RowCleaner(settings, stamp.layout.key, stamp.layout.columns, self.faults)
+        self._digest = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """As `Content` has it."""
+        return f"{self._digest:016x}"
+
+    def rows(self) -> Iterator[Rows]:
+        """The good rows, piece by piece. Raises UsageError on bad rows that the configuration calls errors, and what the source raises."""
+        with closing(self._source.read()) as pieces:
+            for raw in pieces:
+                rows = self._first_of_each_key(self._cleaner.clean(raw))
+                if len(rows):
+                    self._digest = (self._digest + digests.of_rows(rows.key_ids, rows.text_hashes, rows.column_hashes)) % 2**64
+                    yield rows
+
+    def _first_of_each_key(self, rows: Rows) -> Rows:
+        if not len(rows):
+            return rows
+        repeated = self.seen.add(rows.key_ids)
+        for position in np.flatnonzero(repeated):
+            self.faults.add(BadRow.DUPLICATE_KEY, f"key {rows.keys[position]} again in {rows.places[position]}")
+        return rows.take(np.flatnonzero(~repeated)) if repeated.any() else rows

@@ -1,0 +1,49 @@
+"""A validation's reports as files."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from scripts.assessment import Assessment
+from scripts.errors import UsageError
+from scripts.report import html, junit, text
+
+
+def rendered(assessment: Assessment) -> dict[str, str]:
+    """Every report by the name of its file."""
+    return {
+        "report.html": html.render(assessment),
+        "junit.xml": junit.render(assessment),
+        "summary.txt": "\n".join(text.render(assessment)) + "\n",
+        "validation.json": json.dumps(assessment.facts(), ensure_ascii=False, indent=2) + "\n",
+        "evidence.json": assessment.evidence.model_dump_json(indent=2) + "\n",
+    }
+
+
+def write(assessment: Assessment, folder: Path) -> None:
+    """Safe to run again: each file is replaced as a whole, so that nobody reads half of one. Raises UsageError where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in rendered(assessment).items():
+            _replace(folder / name, content)
+    except OSError as error:
+        raise UsageError(f"The reports cannot be written to {folder}: {error.strerror or error}.") from None
+
+
+def _replace(path: Path, content: str) -> None:
+    # A query log may hold half a surrogate pair, which no encoding of UTF-8 has.
+    data = content.encode("utf-8", errors="replace")
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
