@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
 import secrets
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts import __version__, options
+from scripts import __version__, console, options
 from scripts.errors import KitError
+from scripts.golden_commands import golden
 
 if TYPE_CHECKING:
     from scripts.cluster import Crew
@@ -26,7 +24,7 @@ INTERRUPTED = 130
 FAULT_OF_THE_KIT = 70
 
 
-class _Commands(click.Group):
+class _Commands(console.InOrder):
     """Ends every failure that a user can cause in one line, with the exit code that its kind has."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -45,9 +43,6 @@ class _Commands(click.Group):
             traceback.print_exception(fault)
             ctx.exit(FAULT_OF_THE_KIT)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)  # in the order of a pair's life, not of the alphabet
-
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__)
@@ -65,30 +60,6 @@ def _command(example: str, **settings: Any) -> Callable[[Callable[..., Any]], cl
         return main.command(epilog=f"Example:  python -m scripts {example}", **settings)(options.config(options.as_json(function)))
 
     return decorate
-
-
-def _open(config: Path) -> Wiring:
-    from scripts import config as configuration
-    from scripts.wiring import Wiring
-
-    return Wiring(configuration.load(config))
-
-
-def _without_nan(value: Any) -> Any:
-    """NaN, which says "no number" in a double column, is null in JSON."""
-    if isinstance(value, dict):
-        return {name: _without_nan(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _show(result: Result, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(_without_nan(result.facts()), indent=2, ensure_ascii=False, default=str, allow_nan=False))
-    else:
-        click.echo("\n".join(result.lines()))
-    sys.exit(result.exit_code)
 
 
 def _build_of(build_id: str | None, kit: Wiring) -> Build:
@@ -113,9 +84,9 @@ def build(config: Path, as_json: bool, model_version: int | None, build_id: str 
         if out:
             first.write(out)
 
-    with _open(config) as kit, options.passing(kit, **how) as passes:
+    with console.opened(config) as kit, options.passing(kit, **how) as passes:
         result = job(kit, pinned=model_version, build=_build_of(build_id, kit), how=passes, reuse=bool(reuse), created=created)
-    _show(result, as_json)
+    console.show(result, as_json)
 
 
 @_command("create --out pair.json")
@@ -125,11 +96,11 @@ def create(config: Path, as_json: bool, model_version: int | None, build_id: str
     """Find the candidate model version and create its version-stamped collection."""
     from scripts.jobs.create import create as job
 
-    with _open(config) as kit:
+    with console.opened(config) as kit:
         result = job(kit, pinned=model_version, build=_build_of(build_id, kit))
     if out:
         result.write(out)
-    _show(result, as_json)
+    console.show(result, as_json)
 
 
 @_command("embed --pair pair.json --shard 0/4")
@@ -145,7 +116,7 @@ def embed(config: Path, as_json: bool, pair: str, shard: str | None, reuse: str 
 
     name = pair_file.read(pair)
     result: Result
-    with _open(config) as kit:
+    with console.opened(config) as kit:
         if crew:
             from scripts.cluster import embed_on_ray
 
@@ -153,7 +124,7 @@ def embed(config: Path, as_json: bool, pair: str, shard: str | None, reuse: str 
         else:
             with options.passing(kit, shard=shard or kit.settings.environment.shard, **how) as passes:
                 result = job(kit, name, passes, reuse=bool(reuse))
-    _show(result, as_json)
+    console.show(result, as_json)
 
 
 @_command("finish --pair pair.json")
@@ -164,9 +135,9 @@ def finish(config: Path, as_json: bool, pair: str) -> None:
     from scripts.jobs.finish import finish as job
 
     name = pair_file.read(pair)
-    with _open(config) as kit:
+    with console.opened(config) as kit:
         result = job(kit, name)
-    _show(result, as_json)
+    console.show(result, as_json)
 
 
 @_command("catch-up product_embeddings_v12_af8c1901", name="catch-up")
@@ -178,9 +149,9 @@ def catch_up(config: Path, as_json: bool, pair: str, **how: Any) -> None:
     from scripts.jobs.catch_up import catch_up as job
 
     name = pair_file.read(pair)
-    with _open(config) as kit, options.passing(kit, **how) as passes:
+    with console.opened(config) as kit, options.passing(kit, **how) as passes:
         result = job(kit, name, passes)
-    _show(result, as_json)
+    console.show(result, as_json)
 
 
 @_command("validate --pair pair.json --out evidence.json --report reports/")
@@ -194,13 +165,29 @@ def validate(config: Path, as_json: bool, pair: str, out: Path | None, report: P
     from scripts.jobs.validate import validate as job
 
     name = pair_file.read(pair)
-    with _open(config) as kit:
+    with console.opened(config) as kit:
         result = job(kit, name, log=log, tell=lambda step: click.echo(f"validate: {step}", err=True))
     if out:
         result.write(out)
     if report:
         result.report(report)
-    _show(result, as_json)
+    console.show(result, as_json)
+
+
+@_command("replay --queries log.csv --pair product_embeddings_v12_af8c1901")
+@click.option("--queries", "log", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, metavar="LOG", help="A log of real queries.")
+@options.pair
+@click.option("--k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many results are compared.")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="How many distinct queries are asked.")
+def replay(config: Path, as_json: bool, log: Path, pair: str, k: int, limit: int) -> None:
+    """Ask a log of real queries of the pair and of production, and show what changes. Needs no judgments, and stamps nothing."""
+    from scripts.jobs import pair_file
+    from scripts.jobs.replay import replay as job
+
+    name = pair_file.read(pair)
+    with console.opened(config) as kit:
+        result = job(kit, name, path=log, k=k, limit=limit)
+    console.show(result, as_json)
 
 
 @_command("promote --pair product_embeddings_v12_af8c1901 --dry-run")
@@ -213,9 +200,9 @@ def promote(config: Path, as_json: bool, pair: str, evidence: str | None, dry_ru
     from scripts.jobs.promote import promote as job
 
     name = pair_file.read(pair)
-    with _open(config) as kit:
+    with console.opened(config) as kit:
         result = job(kit, name, approved=evidence, dry_run=dry_run)
-    _show(result, as_json)
+    console.show(result, as_json)
 
 
 @_command("rollback --reason 'prices missing from results'")
@@ -228,9 +215,9 @@ def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: 
     from scripts.jobs.rollback import rollback as job
 
     name = pair_file.read(to) if to is not None else None
-    with _open(config) as kit:
+    with console.opened(config) as kit:
         result = job(kit, to=name, reason=reason, dry_run=dry_run)
-    _show(result, as_json)
+    console.show(result, as_json)
 
 
 @_command("cleanup --dry-run")
@@ -239,9 +226,9 @@ def cleanup(config: Path, as_json: bool, dry_run: bool) -> None:
     """Drop pairs that retention does not keep."""
     from scripts.jobs.cleanup import cleanup as job
 
-    with _open(config) as kit:
+    with console.opened(config) as kit:
         result = job(kit, dry_run=dry_run)
-    _show(result, as_json)
+    console.show(result, as_json)
 
 
 @_command("status --json")
@@ -249,9 +236,9 @@ def status(config: Path, as_json: bool) -> None:
     """Show what production serves, every pair, and whether MLflow agrees."""
     from scripts.jobs.status import status as job
 
-    with _open(config) as kit:
+    with console.opened(config) as kit:
         result = job(kit)
-    _show(result, as_json)
+    console.show(result, as_json)
 
 
 @_command("search 'red leather sofa' --limit 5 --where 'price_cents < 50000'")
@@ -262,9 +249,12 @@ def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> No
     """Search production, with production's own model."""
     from scripts.jobs.search import search as job
 
-    with _open(config) as kit:
+    with console.opened(config) as kit:
         result = job(kit, text, limit=limit, where=where)
-    _show(result, as_json)
+    console.show(result, as_json)
+
+
+main.add_command(golden)
 
 
 @main.command(epilog="Example:  python -m scripts demo --folder demo_run")

@@ -27,10 +27,10 @@ from scripts.errors import KitError, Refused, Unreachable, UsageError
 from scripts.jobs.embed import Embedded, embed
 from scripts.pace import Pace
 from scripts.pair import Content
-from scripts.sync_report import SyncReport
 from scripts.settings import Settings
 from scripts.shards import MAX_SHARDS, Shard
 from scripts.sync import Pass
+from scripts.sync_report import SyncReport
 from scripts.wiring import Wiring
 
 CONNECT_SECONDS = 5.0

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from scripts.wiring import Wiring
 
 
+class InOrder(click.Group):
+    """Lists its commands in the order of a pair's life, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
 def opened(config: Path) -> Wiring:
     """The parts that this configuration names."""
     from scripts import config as configuration

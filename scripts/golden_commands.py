@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PAIR = "A pair's name, or the pair.json that `create --out` wrote."
 
 
-@click.group(epilog='Example:  python -m scripts golden add "red sofa" --pair product_embeddings_v12_af8c1901')
+@click.group(cls=console.InOrder, epilog='Example:  python -m scripts golden add "red sofa" --pair product_embeddings_v12_af8c1901')
 def golden() -> None:
     """Make, check and extend the golden queries that pairs are judged by."""
 

@@ -20,10 +20,10 @@ from scripts.inventory import Difference, Inventory, KeySet
 from scripts.pace import Pace
 from scripts.ports import Collection, Importer, Source
 from scripts.records import Faults, RowCleaner, Rows
-from scripts.sync_report import SyncReport
 from scripts.settings import BadRow, SourceSettings
 from scripts.shards import Shard
 from scripts.supply import Supply
+from scripts.sync_report import SyncReport
 
 # Texts are encoded in order of length within a window. It is also about what a crash makes a pass encode again. (Of 500 texts, 1.05 times
 # the cost of ordering them all; MiniLM, product texts.)

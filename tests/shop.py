@@ -67,10 +67,10 @@ class Shop:
         (self.folder / "products.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def write_suite(self, *, gates: list[dict[str, Any]] | None = None, judgments: list[tuple[str, Any, int]] | None = None) -> None:
-        """Every product's own name is a query for it (grade 2), every fifth of them."""
+        """Every product's own name is a query for it (grade 2), two of five: enough to be compared by."""
         folder = self.folder / "golden"
         folder.mkdir(exist_ok=True)
-        asked = products()[::5]
+        asked = [row for row in products() if row["product_id"] % 5 in (1, 3)]
         if gates is None:
             gates = [{"gate": "floor", "measure": "nDCG@10", "at_least": 0.01}, {"gate": "max_loss", "measure": "nDCG@10", "at_most": 0.02}]
         if judgments is None:

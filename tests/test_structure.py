@@ -28,7 +28,7 @@ def imports(path: Path) -> set[str]:
 def room(module: str) -> str:
     """outer (command line, wiring, demo) → jobs → core ← adapters."""
     parts = module.split(".")
-    if len(parts) == 1 or parts[1] in ("__main__", "cli", "cluster", "options", "wiring", "demo"):
+    if len(parts) == 1 or parts[1] in ("__main__", "cli", "cluster", "console", "golden_commands", "options", "wiring", "demo"):
         return "outer"
     return parts[1] if parts[1] in ("jobs", "adapters") else "core"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,9 +65,7 @@ def queries(file: File) -> Iterator[Query]:
 
     Columns query_id (or id, _id), query (or text), and where they are there slice, with several separated by semicolons, and weight.
     """
-    format = format_of(file)
-    for row in rows(file, format):
-        names = query_columns(row.values, _named_at(file, format, row))
+    for row, names in _named(file, query_columns):
         values = {role: row.values[name] for role, name in names.items()}
         yield Query(
             id=_id(values["id"], "the query's id", file, row),
@@ -81,9 +79,7 @@ def queries(file: File) -> Iterator[Query]:
 def judgments(file: File) -> Iterator[Judgment]:
     """Every judgment as it stands there. TREC qrels have four columns and no header; others have query_id (or query-id), grade (or score)
     and one column besides, whatever its name, with the document's key."""
-    format = format_of(file)
-    for row in rows(file, format):
-        names = judgment_columns(row.values, _named_at(file, format, row))
+    for row, names in _named(file, judgment_columns):
         yield Judgment(
             row.line,
             _id(row.values[names["query"]], "the query's id", file, row),
@@ -124,9 +120,14 @@ def grade_of(value: Any, place: str) -> int:
     return int(text.strip().partition(".")[0])
 
 
-def _named_at(file: File, format: Format, row: Row) -> str:
-    """Where a row's columns are named."""
-    return f"{file}, line {row.line if format is Format.JSONL else 1}"
+def _named(file: File, columns: Callable[[Collection[str], str], dict[str, str]]) -> Iterator[tuple[Row, dict[str, str]]]:
+    """Rows with their columns by role: those of the header, but of JSON Lines each row's own."""
+    format = format_of(file)
+    names: dict[str, str] = {}
+    for row in rows(file, format):
+        if format is Format.JSONL:
+            names = columns(row.values, f"{file}, line {row.line}")
+        yield row, names or (names := columns(row.values, f"{file}, line 1"))
 
 
 def _id(value: Any, what: str, file: File, row: Row) -> str:

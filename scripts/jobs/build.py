@@ -26,7 +26,8 @@ class Built:
         return self.created.lines() + (self.embedded.lines() if self.embedded else []) + self.finished.lines()
 
     def facts(self) -> dict[str, Any]:
-        return self.created.facts() | (self.embedded.facts() if self.embedded else {}) | self.finished.facts()
+        notes = [*(self.embedded.notes if self.embedded else ()), *self.finished.notes]
+        return self.created.facts() | (self.embedded.facts() if self.embedded else {}) | self.finished.facts() | {"notes": notes}
 
 
 def build(
@@ -43,4 +44,5 @@ def build(
     created(first)
     name = first.pair.collection
     unfinished = first.stamp.state is State.BUILDING
-    return Built(first, embed(parts, name, how, reuse=reuse) if unfinished else None, finish(parts, name))
+    embedded = embed(parts, name, how, reuse=reuse) if unfinished else None
+    return Built(first, embedded, finish(parts, name, embedded.report if embedded else None))

@@ -24,7 +24,7 @@ class CaughtUp:
         return self.embedded.lines() + self.finished.lines()
 
     def facts(self) -> dict[str, Any]:
-        return self.embedded.facts() | self.finished.facts()
+        return self.embedded.facts() | self.finished.facts() | {"notes": [*self.embedded.notes, *self.finished.notes]}
 
 
 def catch_up(parts: Parts, pair: str, how: Pass | None = None) -> CaughtUp:
@@ -38,4 +38,5 @@ def catch_up(parts: Parts, pair: str, how: Pass | None = None) -> CaughtUp:
         raise Refused(f"{pair} is still being built.", hint=f"Run `embed --pair {pair}`, which brings it up to date as well.")
     if entry.stamp.source != (configured := parts.settings.source.identity):
         raise Refused(f"{pair} was made of {entry.stamp.source}, not of {configured}.", hint="What the other source lacks would be deleted; build a new pair.")
-    return CaughtUp(fill(parts, entry, how or Pass()), finish(parts, pair))
+    embedded = fill(parts, entry, how or Pass())
+    return CaughtUp(embedded, finish(parts, pair, embedded.report))

@@ -15,11 +15,11 @@ from scripts.layout import Column, FieldType
 from scripts.lease import lease
 from scripts.pair import Content, Pair, Stamp, State
 from scripts.ports import Collection, Parts, VectorCache
-from scripts.sync_report import SyncReport
 from scripts.settings import Settings
 from scripts.shards import Shard
 from scripts.supply import Supply
 from scripts.sync import Pass, sync
+from scripts.sync_report import SyncReport
 
 
 @dataclass(frozen=True)

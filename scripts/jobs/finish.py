@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import catalogue
+from scripts import catalogue, run_log
 from scripts.catalogue import Entry
-from scripts.errors import Inconclusive, Refused
+from scripts.errors import Inconclusive, KitError, Refused
 from scripts.pair import Pair, State
 from scripts.ports import Collection, Parts, Readiness
+from scripts.sync_report import SyncReport
 
 # After deletes and compaction the server's counters lie for 25 seconds and more (2.3.5).
 COVERED_WITHIN_SECONDS = 180.0
@@ -21,19 +22,21 @@ FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 1.0
 class Finished:
     pair: Pair
     readiness: Readiness
+    notes: tuple[str, ...] = ()
     exit_code: int = 0
 
     def lines(self) -> list[str]:
-        return [f"{self.pair} is ready: {self.readiness.rows:,} rows, all indexed, loaded."]
+        return [f"{self.pair} is ready: {self.readiness.rows:,} rows, all indexed, loaded.", *(f"  {note}" for note in self.notes)]
 
     def facts(self) -> dict[str, Any]:
-        return {"pair": str(self.pair), "rows": self.readiness.rows, "indexed": self.readiness.indexed, "loaded": self.readiness.loaded}
+        ready = self.readiness
+        return {"pair": str(self.pair), "rows": ready.rows, "indexed": ready.indexed, "loaded": ready.loaded, "notes": list(self.notes)}
 
 
-def finish(parts: Parts, pair: str) -> Finished:
+def finish(parts: Parts, pair: str, report: SyncReport | None = None) -> Finished:
     """Safe to run again; on a pair that was finished before it loads what was released and proves readiness anew.
 
-    Raises Refused when the source was not read to its end or the count is not the source's, Inconclusive when the index does not cover
+    A run in MLflow gets to know of new content; `report` is of the pass that brought it, where this process made it. Raises Refused when the source was not read to its end or the count is not the source's, Inconclusive when the index does not cover
     every row in time.
     """
     store = parts.store
@@ -51,12 +54,22 @@ def finish(parts: Parts, pair: str) -> Finished:
             f"{pair} holds {readiness.rows:,} rows, its source had {content.rows:,} distinct keys.",
             hint=f"Run `embed --pair {pair}` again; if the pair is past that, build another.",
         )
-    if content != entry.stamp.content:
-        # A verdict was about other content: it does not hold any more.
-        same = entry.stamp.content is not None and entry.stamp.content.fingerprint == content.fingerprint
-        state = entry.stamp.state if same and entry.stamp.state is not State.BUILDING else State.BUILT
-        store.set_properties(pair, entry.stamp.changes(content=content, state=state))
-    return Finished(entry.pair, readiness)
+    if content == entry.stamp.content:
+        return Finished(entry.pair, readiness)
+    # A verdict was about other content: it does not hold any more.
+    same = entry.stamp.content is not None and entry.stamp.content.fingerprint == content.fingerprint
+    state = entry.stamp.state if same and entry.stamp.state is not State.BUILDING else State.BUILT
+    store.set_properties(pair, entry.stamp.changes(content=content, state=state))
+    return Finished(entry.pair, readiness, _logged(parts, entry, report))
+
+
+def _logged(parts: Parts, entry: Entry, report: SyncReport | None) -> tuple[str, ...]:
+    """The pair is ready whether or not MLflow hears of it."""
+    try:
+        parts.runs.log(run_log.of_build(entry.pair, entry.stamp, parts.now(), report))
+    except KitError as error:
+        return (f"MLflow has no record of this: {error}",)
+    return ()
 
 
 def _unfilled(entry: Entry) -> Refused:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 # Fewer queries than these cannot carry an interval, however alike their answers are.
-MIN_QUERIES = 30
+MIN_QUERIES = 50
 
 _RESAMPLES = 4_999
 _SEED = 20_260_101

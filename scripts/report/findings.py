@@ -57,7 +57,8 @@ def tally(assessment: Assessment) -> str:
         return "No gate could be applied"
     if not failed and not unsettled:
         return f"All {counted(len(applying), 'gate')} that apply pass" if len(applying) > 1 else "The one gate that applies passes"
-    parts = [f"{failed} {'fails' if failed == 1 else 'fail'}"] * bool(failed) + [f"{unsettled} {'is' if unsettled == 1 else 'are'} inconclusive"] * bool(unsettled)
+    said = ((failed, "fails", "fail"), (unsettled, "is inconclusive", "are inconclusive"))
+    parts = [f"{count} {one if count == 1 else many}" for count, one, many in said if count]
     return f"Of {counted(len(applying), 'gate')}, {' and '.join(parts)}"
 
 

@@ -29,28 +29,33 @@ def render(assessment: Assessment) -> str:
 
     style, script = _asset(_STYLES), _asset(_SCRIPTS)
     table = queries.table(assessment)
-    return _environment().get_template("page.html").render(
-        a=assessment,
-        e=assessment.evidence,
-        policy=_policy(style, script),
-        # As they are: each was hashed just so, and none holds the end of its own element.
-        style=Markup(style),
-        script=Markup(script),
-        data=Markup(_json(table.data)),
-        gates=findings.by_severity(assessment.evidence.gates),
-        reasons=findings.reasons(assessment.evidence),
-        tally=findings.tally(assessment),
-        further=findings.further_reason(assessment),
-        replaced=findings.replaced(assessment),
-        moved=findings.moved(assessment),
-        measures=findings.measures(assessment),
-        plot=plot.bars(assessment),
-        plot_height=plot.HEIGHT,
-        table=table,
-        improved=sides.judged(assessment, assessment.improved),
-        harmed=sides.judged(assessment, assessment.harmed),
-        replay_changes=[(change, sides.replayed(change, assessment.titles)) for change in (assessment.replayed.most_changed if assessment.replayed else ())],
-        checks=index_checks.checks(assessment.index) if assessment.index else (),
+    changes = assessment.replayed.most_changed if assessment.replayed else ()
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            a=assessment,
+            e=assessment.evidence,
+            policy=_policy(style, script),
+            # As they are: each was hashed just so, and none holds the end of its own element.
+            style=Markup(style),
+            script=Markup(script),
+            data=Markup(_json(table.data)),
+            gates=findings.by_severity(assessment.evidence.gates),
+            reasons=findings.reasons(assessment.evidence),
+            tally=findings.tally(assessment),
+            further=findings.further_reason(assessment),
+            replaced=findings.replaced(assessment),
+            moved=findings.moved(assessment),
+            measures=findings.measures(assessment),
+            plot=plot.bars(assessment),
+            plot_height=plot.HEIGHT,
+            table=table,
+            improved=sides.judged(assessment, assessment.improved),
+            harmed=sides.judged(assessment, assessment.harmed),
+            replay_changes=[(change, sides.replayed(change, assessment.titles)) for change in changes],
+            checks=index_checks.checks(assessment.index) if assessment.index else (),
+        )
     )
 
 
@@ -75,9 +80,7 @@ def _asset(names: tuple[str, ...]) -> str:
 
 def _policy(style: str, script: str) -> str:
     """Content Security Policy, level 3: nothing from anywhere, but this very style, this very script, and an empty icon."""
-    return (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; base-uri 'none'; form-action 'none'"
-    )
+    return f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def _hash(text: str) -> str:

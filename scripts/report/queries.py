@@ -62,14 +62,18 @@ class Table:
     def data(self) -> dict[str, Any]:
         """For the script: rows as short lists (id, text, weight, numbers of slices, figures by measure, floors missed), to keep the file small."""
         number = {name: at for at, name in enumerate(self.slices)}
-        return {
-            "compared": self.compared,
-            "slices": self.slices,
-            "rows": [
-                [row.id, row.text, row.weight, [number[name] for name in row.slices], [[f.candidate, f.production] for f in row.figures], row.missed_floors]
-                for row in self.rows
-            ],
-        }
+        rows = [
+            [
+                row.id,
+                row.text,
+                row.weight,
+                [number[name] for name in row.slices],
+                [[f.candidate, f.production] for f in row.figures],
+                row.missed_floors,
+            ]
+            for row in self.rows
+        ]
+        return {"slices": self.slices, "rows": rows}
 
 
 def table(assessment: Assessment) -> Table:

@@ -43,7 +43,8 @@ def judged(assessment: Assessment, shown: Sequence[SideBySide]) -> list[Sides]:
     texts = {row.id: row.text for row in assessment.queries}
     best = _best_grade(assessment)
     return [
-        Sides(side.query, shortened(texts.get(side.query, side.query)), side.change, *_placed(side.production, side.candidate, best)) for side in shown
+        Sides(side.query, shortened(texts.get(side.query, side.query)), side.change, *_placed(side.production, side.candidate, best))
+        for side in shown
     ]
 
 
@@ -56,15 +57,13 @@ def replayed(change: Change, titles: dict[str, str]) -> Sides:
 def _placed(production: Sequence[ShownHit], candidate: Sequence[ShownHit], best: int) -> tuple[tuple[Placed, ...], tuple[Placed, ...]]:
     before = {hit.key: rank for rank, hit in enumerate(production, start=1)}
     after = {hit.key: rank for rank, hit in enumerate(candidate, start=1)}
+    rises = {key: before[key] - after[key] for key in before.keys() & after.keys()}
 
     def place(hits: Sequence[ShownHit]) -> tuple[Placed, ...]:
         return tuple(
-            Placed(rank, hit.key, shortened(hit.title), hit.grade, _level(hit.grade, best), before[hit.key] - after[hit.key] if _in_both(hit.key) else None)
+            Placed(rank, hit.key, shortened(hit.title), hit.grade, _level(hit.grade, best), rises.get(hit.key))
             for rank, hit in enumerate(hits, start=1)
         )
-
-    def _in_both(key: str) -> bool:
-        return key in before and key in after
 
     return place(production), place(candidate)
 

@@ -19,11 +19,18 @@ def render(assessment: Assessment) -> list[str]:
     evidence = assessment.evidence
     head = [
         f"{evidence.pair}: {evidence.verdict.upper()} – {shortened(evidence.why, _WIDTH)}",
-        f"  model {assessment.candidate.model} version {assessment.candidate.version}, {evidence.rows:,} rows; would replace {findings.replaced(assessment)}",
+        f"  model {assessment.candidate.model} version {assessment.candidate.version}, {evidence.rows:,} rows; "
+        f"would replace {findings.replaced(assessment)}",
         f"  {counted(evidence.queries, 'judged query', 'judged queries')} of suite {evidence.suite}{_moved(assessment)}",
     ]
     tail = [*_measures(assessment), *_harmed(assessment), f"  evidence {evidence.digest}"]
-    return [*head, *_gates(findings.by_severity(evidence.gates), MOST_LINES - len(head) - len(tail)), *tail]
+    lines = [*head, *_gates(findings.by_severity(evidence.gates), MOST_LINES - len(head) - len(tail)), *tail]
+    return [_printable(line) for line in lines]
+
+
+def _printable(line: str) -> str:
+    """Without line ends, and without what a terminal would obey."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in line)
 
 
 def _gates(gates: list[GateResult], room: int) -> list[str]:

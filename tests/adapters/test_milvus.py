@@ -9,8 +9,9 @@ import pytest
 
 from scripts import digests
 from scripts.adapters.milvus import MilvusStore
+from scripts.adapters.milvus.schema import batches, index_params
 from scripts.errors import ProductionMoved, Refused, Unreachable, UsageError
-from scripts.layout import Column, Consistency, FieldType, Index, IndexType, Layout
+from scripts.layout import Column, Consistency, FieldType, Index, IndexType, Layout, Metric
 from scripts.records import Rows
 from tests.stored import stored_vectors
 from tests.test_pair import stamp
@@ -337,3 +338,114 @@ def test_reading_sees_what_was_written_a_moment_ago(store):
         collection.write(rows([100 + key]), vectors(1))
         found = [held for page in collection.contents() for held in page.keys]
         assert sorted(found) == [*range(key + 1, 10), *range(100, 101 + key)]
+
+
+def pages_of(collection):
+    """What `vectors` gives, joined: keys, both hashes, vectors."""
+    pages = list(collection.vectors())
+    keys = [key for page in pages for key in page.keys]
+    return keys, *(np.concatenate([getattr(page, name) for page in pages]) for name in ("text_hashes", "column_hashes", "vectors"))
+
+
+@pytest.mark.parametrize("by_column", [True, False], ids=["by column", "by row"])
+def test_all_vectors_are_read_page_by_page(store, monkeypatch, by_column):
+    """In order of keys, each row with its own hashes and vector, whatever the way they are read."""
+    monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_ROWS", 700)
+    if not by_column:
+        store._milvus.wire = None  # as with a pymilvus whose inner parts are others
+    collection = made(store)
+    order = np.random.default_rng(1).permutation(2_000)
+    written = rows(order.tolist())
+    collection.write(written, vectors(2_000))
+    ready(collection)
+    assert [len(page.keys) for page in collection.vectors()] == [700, 700, 600]
+    keys, texts, columns, found = pages_of(collection)
+    back = np.argsort(order)
+    assert keys == list(range(2_000))
+    assert np.array_equal(texts, written.text_hashes[back]) and np.array_equal(columns, written.column_hashes[back])
+    assert found.dtype == np.float32 and np.array_equal(found, vectors(2_000)[back])
+
+
+@pytest.mark.parametrize("by_column", [True, False], ids=["by column", "by row"])
+def test_pages_of_vectors_follow_strange_keys(store, monkeypatch, by_column):
+    """One key a page, so that each of them ends one."""
+    monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_ROWS", 1)
+    if not by_column:
+        store._milvus.wire = None
+    collection = ready_with(store, FieldType.STRING, STRANGE_KEYS)
+    keys, _, _, found = pages_of(collection)
+    assert dict(zip(keys, map(bytes, found), strict=True)) == dict(zip(STRANGE_KEYS, map(bytes, vectors(len(STRANGE_KEYS))), strict=True))
+
+
+def test_an_empty_collection_has_no_vectors(store):
+    """No page at all."""
+    assert list(made(store).vectors()) == []
+
+
+def test_vectors_are_read_as_of_now(store):
+    """Acknowledged writes and deletions, at once, as of `contents`."""
+    collection = ready_with(store, FieldType.INT64, range(10))
+    for key in range(3):
+        collection.delete([key])
+        collection.write(rows([100 + key]), vectors(1, key))
+        keys, _, _, found = pages_of(collection)
+        assert keys == [*range(key + 1, 10), *range(100, 101 + key)]
+        assert np.array_equal(found[-1], vectors(1, key)[0])
+
+
+def test_pages_of_long_vectors_stay_below_the_message_limit(empty_milvus_server):
+    """4,096 numbers each, 74 MB in all: read in pages of at most 32 MiB."""
+    wide = layout(FieldType.STRING).model_copy(update={"dimension": 4_096, "index": Index(type=IndexType.FLAT)})
+    keys = [f"key {number:05}" for number in range(4_500)]
+    drawn = np.random.default_rng(1).normal(size=(len(keys), 4_096)).astype(np.float32)
+    with MilvusStore(empty_milvus_server.uri, empty_milvus_server.token) as store:
+        collection = made(store, described=wide)
+        collection.write(rows(keys), drawn)
+        start = 0
+        for page in ready(collection).vectors():
+            assert page.vectors.nbytes <= 32 << 20
+            assert page.keys == keys[start : start + len(page.keys)]
+            assert np.array_equal(page.vectors, drawn[start : start + len(page.keys)])
+            start += len(page.keys)
+        assert start == len(keys)
+
+
+def test_stored_vectors_are_not_those_of_the_index(store):
+    """What is read is what was written, to the last bit and at its full length, whatever the index makes of it."""
+    for number, index in enumerate((Index(), Index(type=IndexType.IVF_SQ8, metric="IP", params={"nlist": 16}))):
+        collection = made(store, f"shop_v{number + 1}_00000001", layout(index=index))
+        collection.write(rows(range(1_500)), 3 * vectors(1_500))
+        assert np.array_equal(pages_of(ready(collection))[3], 3 * vectors(1_500))
+
+
+def test_a_key_that_is_there_twice_is_counted_twice_and_read_once(store, milvus):
+    """On a server; the count alone tells. milvus-lite keeps one row of each key, also of those that are inserted and not upserted."""
+    collection = made(store)
+    for keys, seed in ((range(1_200), 0), (range(200), 1), (range(5), 2)):
+        for batch in batches(collection.layout, rows(keys), vectors(len(keys), seed)):
+            store._milvus.call("insert", NAME, batch)
+        collection.flush()
+    ready(collection)
+    assert collection.count() == (1_405 if milvus.kind == "server" else 1_200)
+    assert collection.readiness().rows == collection.count()
+    for read in (collection.vectors, collection.contents):
+        assert [key for page in read() for key in page.keys] == list(range(1_200))
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_readiness_tells_the_index_metric(store, metric):
+    """Of the index that is there, also where it is not the stamped one: milvus-lite searches with it and says nothing."""
+    collection = made(store, described=layout(index=Index(metric=Metric.COSINE)))
+    assert collection.readiness().metric == ""
+    collection.write(rows(range(1_200)), vectors(1_200))
+    collection.flush()
+    store._milvus.call("create_index", NAME, index_params(layout(index=Index(metric=metric))), sync=False)
+    assert ready(collection).readiness().metric == metric
+
+
+def test_rows_that_no_index_covers_are_counted(store, milvus):
+    """A server serves what was written since from a growing segment, without an index; milvus-lite keeps its index up to date."""
+    collection = ready_with(store, FieldType.INT64, range(1_500))
+    assert collection.readiness().unindexed_rows == 0
+    collection.write(rows(range(10_000, 11_200)), vectors(1_200))
+    assert collection.readiness().unindexed_rows == (1_200 if milvus.kind == "server" else 0)

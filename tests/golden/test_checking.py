@@ -14,7 +14,6 @@ from scripts.layout import FieldType
 from scripts.quality.statistics import MIN_QUERIES
 from tests.golden.suites import opened, write
 
-
 # Where `with_line` adds to the queries of `good`: after its header and its queries.
 ADDED = f"queries.csv, line {MIN_QUERIES + 2}"
 

@@ -13,6 +13,7 @@ from scripts.errors import Refused, Unreachable
 from scripts.layout import FieldType, Index, IndexType, Metric
 from scripts.pair import Pair
 from scripts.quality.facts import Prompts
+from scripts.quality.gates.index import AnnRecall
 from scripts.settings import BadRow, OnBadRow
 from tests.quality.pairs import DIMENSION, Bench, Words, products
 
@@ -246,16 +247,16 @@ def test_a_collapsed_model_shows(embedded):
 
 USELESS = [
     Index(type=IndexType.IVF_FLAT, params={"nlist": 256}, search={"nprobe": 1}),
-    Index(type=IndexType.HNSW, params={"M": 2, "efConstruction": 2}, search={"ef": 1}),
+    Index(type=IndexType.HNSW, params={"M": 4, "efConstruction": 8}, search={"ef": 1}),
 ]
 
 
 @pytest.mark.parametrize("index", USELESS, ids=lambda index: index.type.value)
 def test_an_index_that_does_not_find_what_it_holds_shows(bench, index):
-    """Its vectors are right, and its parameters useless."""
+    """Its vectors are right, and its parameters useless: below what the gate asks for where the suite sets no limit."""
     bench.write(products(4_000))
     facts = bench.look(bench.pair(index=index))
-    assert facts.recall.mean < 0.9
+    assert facts.recall.mean < AnnRecall().at_least
     assert facts.recall.worst <= facts.recall.mean
     assert facts.recall.worst_query.startswith("q")
     assert facts.reencoded.unlike == ()

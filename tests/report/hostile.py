@@ -24,9 +24,10 @@ def hostile() -> Assessment:
     """An assessment with these texts everywhere that people or other programs write."""
     whole = sample(Verdict.FAIL)
     all_of = " ".join(TEXTS)
+    texts = [f"{text} {at}" for at, text in enumerate(TEXTS)] + [row.text for row in whole.queries[len(TEXTS) :]]
+    ids = [all_of] + [row.id for row in whole.queries[1:]]
     queries = tuple(
-        row.model_copy(update={"text": f"{TEXTS[at]} {at}" if at < len(TEXTS) else row.text, "id": f"{all_of}{at}" if at == 0 else row.id, "slices": (all_of,)})
-        for at, row in enumerate(whole.queries)
+        row.model_copy(update={"text": text, "id": id, "slices": (all_of,)}) for row, text, id in zip(whole.queries, texts, ids, strict=True)
     )
     hits = tuple(hit(at, 1, title=text) for at, text in enumerate(TEXTS))
     beside = SideBySide(query=queries[1].id, change=-0.5, candidate=hits, production=(*hits[2:], hits[0].model_copy(update={"key": all_of})))

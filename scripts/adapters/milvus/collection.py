@@ -137,8 +137,9 @@ class MilvusCollection:
             pending=pending,
             loaded=loaded,
             unindexed_segments=len(unindexed),
-            # Segments say it themselves; milvus-lite has none to ask.
-            unindexed_rows=max(pending, rows - indexed, 0) if self._milvus.embedded else sum(unindexed),
+            # Segments that are still written to are not among the loaded ones (2.3.5). While some are pending, `indexed` says nothing of what is
+            # searched now; milvus-lite has no segments to ask.
+            unindexed_rows=max(pending if self._milvus.embedded else sum(unindexed), 0 if pending else rows - indexed),
             metric=str(index.get("metric_type", "")).upper(),
         )
 
