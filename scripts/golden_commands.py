@@ -72,7 +72,7 @@ def add(config: Path, pair: str | None, query: str, grades: tuple[str, ...], as_
     name = pair_file.read(pair) if pair is not None else ""
     given = Wanted(query, pair=name, grades=_parsed(grades), **wanted)
     with console.opened(config) as kit:
-        result = golden_add(kit, given, _ask if sys.stdin.isatty() and not grades else None)
+        result = golden_add(kit, given, _ask if sys.stdin and sys.stdin.isatty() and not grades else None)
     console.show(result, as_json)
 
 

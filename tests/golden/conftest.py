@@ -17,7 +17,7 @@ def pairs(tmp_path_factory, mlflow_server) -> Pairs:
 
 @pytest.fixture
 def shop(pairs) -> Pairs:
-    """With its suite as it was: every fifth product's name as a query, 30 of them."""
+    """With its suite as it was."""
     for path in (pairs.folder / "golden").iterdir():
         path.unlink()
     pairs.write_suite()

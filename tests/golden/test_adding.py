@@ -21,7 +21,8 @@ def test_both_pairs_are_shown_and_given_grades_are_recorded(shop):
     words = ["golden", "add", "  folding   carpet ", "--pair", shop.candidate, "--depth", "3"]
     looked = shop.do(*words)
     assert (looked["query"], looked["recorded"]) == ({"id": "q149", "text": "folding carpet", "new": True}, {})
-    assert [each["key"] for each in sorted(looked["pool"], key=lambda each: each["ranks"].get(shop.production_pair, 9))[:3]] == [str(hit["key"]) for hit in found]
+    ranked = {each["ranks"].get(shop.production_pair): each["key"] for each in looked["pool"]}
+    assert [ranked[rank] for rank in (1, 2, 3)] == [str(hit["key"]) for hit in found]
     first = next(each for each in looked["pool"] if each["ranks"].get(shop.candidate) == 1)
     other = next(each for each in looked["pool"] if each["ranks"].get(shop.production_pair) and each != first)
     assert first["title"] == "folding carpet"

@@ -102,7 +102,8 @@ def test_nothing_to_measure_is_an_error(tmp_path):
     """All grades zero: no verdict can rest on it."""
     files = good()
     files["judgments__csv"] = files["judgments__csv"].replace(",2\n", ",0\n")
-    assert ("small_suite", "error", "judgments.csv", "no query has a relevant document: nothing can be measured") in findings(write(tmp_path, **files))
+    expected = ("small_suite", "error", "judgments.csv", "no query has a relevant document: nothing can be measured")
+    assert expected in findings(write(tmp_path, **files))
 
 
 @dataclass

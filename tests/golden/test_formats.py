@@ -21,8 +21,14 @@ TWO = {"q1": Query("q1", "red sofa", ("colour", "short"), 2.0), "q2": Query("q2"
         {"queries__csv": 'query_id,query,slice,weight\nq1,red sofa,colour;short,2\nq2,"sofa, cheap",,\n'},
         {"queries__csv": '\ufeffid,note,text,slice,weight\r\nq1,,red sofa,colour; short ;,2.0\r\n\r\nq2,x,"sofa, cheap",,1\r\n'},
         {"queries__tsv": "ID\tText\tSlice\tWeight\nq1\tred sofa\tcolour;short\t2\nq2\tsofa, cheap\t\t\n"},
-        {"queries__jsonl": '{"_id": "q1", "text": "red sofa", "slice": ["colour", "short"], "weight": 2}\n\n{"_id": "q2", "text": "sofa, cheap", "metadata": {}}\n'},
-        {"queries__jsonl": '{"id": "q1", "query": "red sofa", "slice": "colour;short", "weight": "2"}\n{"id": "q2", "query": "sofa, cheap", "slice": null}'},
+        {
+            "queries__jsonl": '{"_id": "q1", "text": "red sofa", "slice": ["colour", "short"], "weight": 2}\n\n'
+            '{"_id": "q2", "text": "sofa, cheap", "metadata": {}}\n'
+        },
+        {
+            "queries__jsonl": '{"id": "q1", "query": "red sofa", "slice": "colour;short", "weight": "2"}\n'
+            '{"id": "q2", "query": "sofa, cheap", "slice": null}'
+        },
     ],
     ids=["csv", "csv-of-a-spreadsheet", "tsv", "beir", "jsonl"],
 )
@@ -119,7 +125,7 @@ def test_a_tab_separated_text_keeps_its_quotation_marks(tmp_path):
         ({"judgments__csv": "query_id,key,title,grade\nq1,1,x,1\n"}, "line 1: expected three columns"),
         ({"judgments__csv": "query_id,key,grade\nq1,1,1\nq01,1,1\n"}, "line 3: query 'q01' is not among the queries"),
         ({"judgments__csv": "query_id,key,grade\nq1,1,1\nq1,1,2\n"}, "line 3: document '1' of query 'q1' has the grade 2 here and 1 before"),
-        ({"qrels__txt": "q1 0 a 1\nq1 0 a\n"}, "qrels.txt, line 2: expected the four columns of TREC qrels (query, iteration, document, grade), found 3"),
+        ({"qrels__txt": "q1 0 a 1\nq1 0 a\n"}, "qrels.txt, line 2: expected the four columns of TREC qrels (query, iteration, document, grade)"),
         ({"qrels__txt": "q1 0 a\nq1 0 b\n"}, "qrels.txt, line 1: expected three columns"),
     ],
 )

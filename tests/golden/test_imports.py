@@ -73,7 +73,7 @@ def as_beir(suite: golden.Suite, folder: Path) -> Path:
 def test_real_judgments_come_through_every_format(tmp_path, icecat):
     """icecat's 68 queries and 1,770 grades as BEIR, TREC and Quepid have them: the same grades for the same texts."""
     judged = [(icecat.queries[query].text, key, grade) for query, grades in icecat.qrels.items() for key, grade in grades.items()]
-    topics = "".join(f"<top>\n<num> Number: {query.id}\n<title> {query.text}\n\n<desc> Description:\nx\n</top>\n\n" for query in icecat.queries.values())
+    topics = "".join(f"<top>\n<num> Number: {each.id}\n<title> {each.text}\n\n<desc> Description:\nx\n</top>\n\n" for each in icecat.queries.values())
     qrels = "".join(f"{query} 0 {key} {grade}\n" for query, grades in icecat.qrels.items() for key, grade in grades.items())
     rre = [
         {"placeholders": {"$query": icecat.queries[query].text}, "relevant_documents": {key: {"gain": grade} for key, grade in grades.items()}}
@@ -159,7 +159,8 @@ def test_an_archive_that_unpacks_without_end_is_stopped(tmp_path, monkeypatch):
         golden_import(zip_of(bomb, tmp_path / "line.zip"), Origin.BEIR, tmp_path / "suite")
     monkeypatch.setattr("scripts.golden.lines.MAX_FILE_BYTES", 1_000_000)
     with pytest.raises(UsageError, match=r"queries.jsonl is larger than the .* that queries or judgments can have"):
-        golden_import(zip_of(BEIR | {"queries.jsonl": '{"_id": "1", "text": "red sofa"}\n' * 50_000}, tmp_path / "file.zip"), Origin.BEIR, tmp_path / "suite")
+        endless = BEIR | {"queries.jsonl": '{"_id": "1", "text": "red sofa"}\n' * 50_000}
+        golden_import(zip_of(endless, tmp_path / "file.zip"), Origin.BEIR, tmp_path / "suite")
 
 
 def damaged(tmp_path: Path) -> Path:
@@ -185,7 +186,10 @@ def locked(tmp_path: Path) -> Path:
     ("made", "told"),
     [
         (lambda folder: folder_of({"a.txt": "x"}, folder / "none"), "has no queries.jsonl. A data set of BEIR has"),
-        (lambda folder: folder_of({"queries.jsonl": "", "qrels/test.tsv": "query-id\tcorpus-id\tscore\n"}, folder / "empty"), "has no query with a judgment."),
+        (
+            lambda folder: folder_of({"queries.jsonl": "", "qrels/test.tsv": "query-id\tcorpus-id\tscore\n"}, folder / "empty"),
+            "has no query with a judgment.",
+        ),
         (lambda folder: folder_of({f"{n}/queries.jsonl": "" for n in "ab"}, folder / "two"), "has several data sets: a, b."),
         (lambda folder: folder_of({"a.zip": "not one"}, folder) / "a.zip", "is neither a folder nor a ZIP archive: File is not a zip file"),
         (damaged, "cannot be read from its archive: Bad CRC-32"),
@@ -273,7 +277,8 @@ def test_trec_needs_its_second_file(tmp_path):
             "rre_before_2024.json",
             '{"queries": [{"placeholders": {"$query": "red sofa"}, "relevant_documents": {"0.0": ["l_2"], "3.0": ["l_1"]}},'
             '{"placeholders": {"$query": "=lamp"}, "relevant_documents": {"1.0": ["l_1"]}},'
-            '{"placeholders": {"$query": "unrated"}, "relevant_documents": {}}, {"placeholders": {"$query": "half"}, "relevant_documents": {"": ["l_3"]}}]}',
+            '{"placeholders": {"$query": "unrated"}, "relevant_documents": {}},'
+            '{"placeholders": {"$query": "half"}, "relevant_documents": {"": ["l_3"]}}]}',
         ),
         (
             "plain.json",
@@ -293,7 +298,7 @@ def test_every_export_of_quepid_says_the_same(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("book.csv", "query,docid,Anna,Ben\nx,1,2,3\n", "line 1: expected the columns query, docid and rating; there are: query, docid, anna, ben. Export"),
+        ("book.csv", "query,docid,Anna,Ben\nx,1,2,3\n", "line 1: expected the columns query, docid and rating; there are: query, docid, anna, ben."),
         ("case.csv", "query,docid,rating\nx,1,2\nx,2,2.5\n", "case.csv, line 3: the grade '2.5' is not a whole number"),
         ("trec.txt", "12 0 doc 3\n", "trec.txt, line 1: expected `rating qid:… # document query`. Of Quepid's text exports only LTR"),
         ("case.json", "[1]", "is no export of Quepid's: expected `queries`"),

@@ -50,10 +50,10 @@ def test_each_format_is_appended_to_as_it_is(tmp_path, files, queries, judgments
     assert read.qrels == {"q1": {"1": 3}, "q2": {"d1": 3, "d2": 0}}
 
 
-@pytest.mark.parametrize(("name", "content"), [("queries__csv", "id,text,slice\nq1,red sofa,\n"), ("queries__jsonl", '{"id": "q1", "text": "red sofa"}\n')])
-def test_slices_are_kept_with_a_new_query(tmp_path, name, content):
+@pytest.mark.parametrize("files", [{"queries__csv": "id,text,slice\nq1,red sofa,\n"}, {"queries__jsonl": '{"id": "q1", "text": "red sofa"}\n'}])
+def test_slices_are_kept_with_a_new_query(tmp_path, files):
     """Where the file has room for them."""
-    assert appended(write(tmp_path, **{name: content}), Query("q2", "lamp", ("brand", "short")), a=1).queries["q2"].slices == ("brand", "short")
+    assert appended(write(tmp_path, **files), Query("q2", "lamp", ("brand", "short")), a=1).queries["q2"].slices == ("brand", "short")
     folder = write(tmp_path / "without", queries__csv="id,text\nq1,red sofa\n")
     with pytest.raises(UsageError, match="queries.csv has no column for slices. Add a column `slice` to it first."):
         Appending(opened(folder)[1], Query("q2", "lamp", ("brand",)), new=True)
