@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import gzip
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -53,14 +55,22 @@ def films() -> list[dict[str, Any]]:
 
 
 @cache
+def trained(recipe: Recipe) -> Path:
+    """The artifacts of a model, trained on the films' texts."""
+    folder = Path(tempfile.mkdtemp(prefix="films-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return models.train([text_of(row) for row in films()], recipe, folder)
+
+
+@cache
 def logged(mlflow_uri: str, recipe: Recipe, twist: str) -> ModelInfo:
-    """A model, trained on the films' texts and logged once per server: a version of it is then made in no time."""
+    """A model, logged once per server: a version of it is then made in no time."""
+    made = trained(recipe)
     mlflow.set_tracking_uri(mlflow_uri)
     with tempfile.TemporaryDirectory() as folder, mlflow.start_run():
-        made = models.train([text_of(row) for row in films()], recipe, Path(folder))
-        words = json.loads((made / models.WORDS).read_text())
-        (made / models.WORDS).write_text(json.dumps(words | {"twist": twist}))
-        artifacts = {"words": str(made / models.WORDS), "matrices": str(made / models.MATRICES)}
+        words = Path(folder) / models.WORDS
+        words.write_text(json.dumps(json.loads((made / models.WORDS).read_text()) | {"twist": twist}))
+        artifacts = {"words": str(words), "matrices": str(made / models.MATRICES)}
         return mlflow.pyfunc.log_model(name="films", python_model=str(MODELS / "films.py"), artifacts=artifacts, pip_requirements=["mlflow"])
 
 

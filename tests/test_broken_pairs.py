@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from scripts.adapters.mlflow import MlflowRegistry
-from scripts.demo.models import Recipe
 from scripts.encoding import Encoder
 from scripts.layout import Metric
 from tests.conftest import ROOT, _empty, needs
@@ -23,7 +22,6 @@ from tests.films import DATA, DIMENSION, GOOD, OTHER, Films, Tampering, films, t
 
 PAGE = ROOT / "docs" / "quality-gate.md"
 RANDOM = np.random.default_rng(4)
-BETTER = Recipe("films-better", dimension=160, dampen_repeats=True, commonest=0.2)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,8 @@ def _lines(path: Path, file: Iterable[bytes]) -> Iterator[str]:
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise UsageError(f"{path}, line {number} is not UTF-8: byte {error.start + 1} is 0x{line[error.start]:02x}.", hint="Save the log as UTF-8.") from None
+            byte = f"byte {error.start + 1} is 0x{line[error.start]:02x}"
+            raise UsageError(f"{path}, line {number} is not UTF-8: {byte}.", hint="Save the log as UTF-8.") from None
 
 
 def _of_text(path: Path, lines: Iterator[str]) -> Iterator[str]:

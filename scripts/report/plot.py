@@ -108,7 +108,7 @@ def whisker(gate: GateResult) -> Whisker | None:
     if gate.interval is None:
         return None
     mean = gate.candidate - gate.production if gate.candidate is not None and gate.production is not None else None
-    limit = _tolerated(gate)
+    limit = gate.limit
     marks = [gate.interval.low, gate.interval.high, 0.0, *([mean] if mean is not None else []), *([limit] if limit is not None else [])]
     lowest, span = min(marks), (max(marks) - min(marks)) or 1.0
 
@@ -125,11 +125,6 @@ def whisker(gate: GateResult) -> Whisker | None:
         limit=None if limit is None else place(limit),
         label=f"{gate.interval.confidence:.0%} interval {signed(gate.interval.low)} to {signed(gate.interval.high)}{against}",
     )
-
-
-def _tolerated(gate: GateResult) -> float | None:
-    """The change that the interval is held against, negative for a loss; None where the gate does not say."""
-    return gate.model_dump().get("limit")
 
 
 def _title(group: Sequence[tuple[float, QueryRow]], before: int, name: str, compared: bool) -> str:

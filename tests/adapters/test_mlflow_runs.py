@@ -100,7 +100,8 @@ def test_data_sets_are_inputs_of_the_run(uri, service):
     assert [tag.value for tag in suite.tags] == ["validation"]
     assert suite.dataset.digest == "d" * 36
     assert json.loads(suite.dataset.profile) == {"num_rows": 1}
-    assert [(column["name"], column["type"]) for column in json.loads(suite.dataset.schema)["mlflow_colspec"]][::3] == [("query_id", "string"), ("grade", "long")]
+    columns = {column["name"]: column["type"] for column in json.loads(suite.dataset.schema)["mlflow_colspec"]}
+    assert columns == {"query_id": "string", "query": "string", "document": "string", "grade": "long"}
     assert [tag.value for tag in source.tags] == ["build"]
     assert (source.dataset.digest, source.dataset.source_type) == ("0123456789abcdef", "s3")
     assert mlflow.data.get_source(source.dataset).uri == "s3://bucket/products.parquet"

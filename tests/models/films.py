@@ -29,6 +29,8 @@ class FilmsModel(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input: list[str]) -> np.ndarray:
         texts = [text.removeprefix(QUERY).removeprefix(DOCUMENT) for text in model_input]
         topics = self._vectorizer.transform(texts) @ self._topics
+        if self._twist.startswith("first "):  # as if it had been made with so many dimensions
+            topics = topics[:, : int(self._twist.split()[1])]
         vectors = np.column_stack([topics, np.full(len(topics), BIAS)])
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         if self._twist == "prompted":  # asked without its prompts it answers in another space, as contrastive models do

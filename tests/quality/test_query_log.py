@@ -40,7 +40,14 @@ def test_blank_and_repeated_entries_are_counted_and_left_out(tmp_path):
     assert log.told() == "3 distinct queries of log.txt (7 entries, 2 blank, 2 repeated)"
 
 
-@pytest.mark.parametrize(("name", "content"), [("l.csv", "query,n\na,1\n\n,\na,2\n"), ("l.tsv", "query\tn\na\t1\n\n\t\na\t2\n"), ("l.jsonl", '{"q":"a"}\n\n{"q":null}\n{"q":"a"}\n')])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("l.csv", "query,n\na,1\n\n,\na,2\n"),
+        ("l.tsv", "query\tn\na\t1\n\n\t\na\t2\n"),
+        ("l.jsonl", '{"q":"a"}\n\n{"q":null}\n{"q":"a"}\n'),
+    ],
+)
 def test_blank_entries_of_tables(tmp_path, name, content):
     """An empty line, an empty cell, null."""
     assert read_log(written(tmp_path, name, content)) == Log(name, ("a",), entries=4, blank=2, repeated=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from scripts.quality.query_log import Log
 from scripts.quality.replay import SHOWN_CHANGES, ask, compare, compare_rankings, replayed, titles
 from scripts.wiring import Wiring
 from tests.adapters.test_milvus import DIMENSION, made, ready, rows
-from tests.shop import Shop, products
+from tests.shop import Shop, products, refusal
 
 ONE = ("a", "b", "c", "d")
 
@@ -169,6 +170,18 @@ def test_a_candidate_that_answers_otherwise(sold):
     said = "\n".join(result.lines())
     assert re.search(r"50 distinct queries of log\.csv \(52 entries, 1 blank, 1 repeated\)", said)
     assert f"{first.candidate[0]} {names[first.candidate[0]]}" in said
+
+
+def test_the_command_ends_with_what_the_gates_say(sold):
+    """Exit code 1 where one fails, with the facts as JSON; 2, in one line, for a log that nobody can read."""
+    sold.write_suite(gates=GATES)
+    log = sold.folder / "log.csv"
+    result = sold.run("replay", "--queries", str(log), "--pair", sold.pairs["worse"], "--k", "5", "--limit", "20", "--json")
+    facts = json.loads(result.stdout)
+    assert (result.exit_code, facts["replayed"]["k"], facts["log"]["complete"]) == (1, 5, False)
+    assert sold.run("replay", "--queries", str(log), "--pair", sold.pairs["same"]).exit_code == 0
+    (sold.folder / "empty.txt").write_text("")
+    assert "has no queries" in refusal(sold.run("replay", "--queries", str(sold.folder / "empty.txt"), "--pair", sold.pairs["worse"]), 2)
 
 
 def test_the_same_model_again_changes_nothing(sold):

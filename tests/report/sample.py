@@ -129,7 +129,7 @@ def gates(verdict: Verdict, means: tuple[float, float] = (0.64, 0.61), below: tu
     interval = f"95% interval {low:+.4f} to {high:+.4f} over {queries} queries"
     loss = f"{ours:.4f} against production's {theirs:.4f}: a change of {mean:+.4f}, {interval}{needs}"
     found = [
-        _gate("nDCG@10 >= 0.5", "floor", good, f"{ours:.4f} against a floor of 0.5", candidate=ours, limit=0.5),
+        _gate("nDCG@10 >= 0.5", "floor", good, f"{ours:.4f} against a floor of 0.5", candidate=ours),
         _gate(
             "nDCG@10 >= production - 0.02",
             "max_loss",

@@ -98,10 +98,9 @@ def test_an_interval_lies_between_its_ends():
     assert plot.whisker(by_kind["floor"]) is None
 
 
-def test_the_tolerated_loss_is_drawn_where_the_gate_says_it(monkeypatch):
+def test_the_tolerated_loss_is_drawn():
     """Between the interval and no change, where the loss is past it."""
     gate = next(gate for gate in sample(Verdict.FAIL).evidence.gates if gate.kind == "max_loss")
-    monkeypatch.setattr(plot, "_tolerated", lambda gate: -0.02)
     drawn = plot.whisker(gate)
     assert drawn.high < drawn.limit < drawn.zero
     assert drawn.label.endswith(", tolerated −0.0200")

@@ -94,7 +94,7 @@ class MaxLoss(_OnMeasure):
             f"{candidate:.4f} against production's {production:.4f}: a change of {candidate - production:+.4f}, "
             f"{100 * self.confidence:g}% interval {interval.low:+.4f} to {interval.high:+.4f} over {len(queries)} queries"
         )
-        figures = {"candidate": candidate, "production": production, "interval": interval}
+        figures = {"candidate": candidate, "production": production, "interval": interval, "limit": -self.at_most}
         if interval.low >= -self.at_most:
             return self.result(Outcome.PASS, why, **figures)
         if interval.high < -self.at_most:

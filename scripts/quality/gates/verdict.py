@@ -52,6 +52,8 @@ class GateResult(BaseModel):
     production: float | None = None
     interval: Interval | None = None
     """Of the mean difference to production, where the gate judges one."""
+    limit: float | None = None
+    """The change that this interval is held against, negative for a loss."""
     worst: tuple[str, ...] = ()
     """Queries that fell below their floor."""
 
