@@ -19,6 +19,9 @@ from scripts.quality.gates import ON_MEASURES, Gate, check_kind
 # As deep as TREC runs go, for measures that have no cutoff of their own; and as many hits as Milvus gives.
 UNCUT_DEPTH, MAX_DEPTH = 1_000, 16_384
 
+# What they say is stamped on a pair, where 64 KB are all there is.
+MAX_GATES = 40
+
 # Where suite.yaml names no file: what the kit writes, and the layout of BEIR.
 QUERY_FILES = ("queries.csv", "queries.tsv", "queries.jsonl")
 JUDGMENT_FILES = ("judgments.csv", "judgments.tsv", "qrels.txt", "qrels.tsv", "qrels/test.tsv")
@@ -30,7 +33,7 @@ class Description(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     measures: tuple[str, ...] = Field(min_length=1)
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[Gate, ...] = Field(default=(), max_length=MAX_GATES)
     queries: str = ""
     judgments: str = ""
     max_grade: int = Field(default=3, ge=1, le=100)

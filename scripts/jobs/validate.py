@@ -26,6 +26,7 @@ from scripts.quality.seen import Baseline, Seen
 
 _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 _STATES = {Verdict.PASS: State.VALIDATED, Verdict.FAIL: State.REJECTED, Verdict.INCONCLUSIVE: State.BUILT}
+_WHY_CHARS = 2_000  # of the 64 KB that a stamp has room for
 _DECISIVE = {Verdict.PASS: Outcome.PASS, Verdict.FAIL: Outcome.FAIL, Verdict.INCONCLUSIVE: Outcome.INCONCLUSIVE}
 
 Told = Callable[[str], None]
@@ -85,7 +86,7 @@ def validate(parts: Parts, pair: str, *, log: Path | None = None, tell: Told = l
         production_means=seen.baseline.measured.means if seen.baseline.measured else {},
         gates=results,
         verdict=verdict,
-        why=why,
+        why=why if len(why) <= _WHY_CHARS else f"{why[: _WHY_CHARS - 1]}…",
         judged_at=parts.now(),
     )
     assessment = trial.assessment(evidence, seen)

@@ -34,7 +34,7 @@ def pair_facts(entry: Entry) -> PairFacts:
 def query_rows(suite: Suite, seen: Seen, results: Sequence[GateResult]) -> tuple[QueryRow, ...]:
     """One per judged query, in the suite's order."""
     floors = [
-        (result, gate.values(seen).keys()) for gate, result in zip(all_of(suite.gates), results, strict=True) if isinstance(gate, QueryFloor)
+        (result.gate, gate.values(seen).keys(), set(gate.below(seen))) for gate, result in zip(all_of(suite.gates), results, strict=True) if isinstance(gate, QueryFloor)
     ]
     ours, theirs = seen.candidate.by_query, seen.baseline.measured.by_query if seen.baseline.measured else None
     return tuple(
@@ -45,8 +45,8 @@ def query_rows(suite: Suite, seen: Seen, results: Sequence[GateResult]) -> tuple
             weight=suite.queries[id].weight,
             candidate={measure: values[id] for measure, values in ours.items()},
             production={measure: values[id] for measure, values in theirs.items()} if theirs is not None else None,
-            floors=tuple(result.gate for result, asked in floors if id in asked),
-            below_floor=tuple(result.gate for result, _ in floors if id in result.worst),
+            floors=tuple(gate for gate, asked, _ in floors if id in asked),
+            below_floor=tuple(gate for gate, _, below in floors if id in below),
         )
         for id in (suite.judged if ours else ())
     )

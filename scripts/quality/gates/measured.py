@@ -11,6 +11,9 @@ from scripts.quality.gates.verdict import GateResult, Judged, Outcome, reaches, 
 from scripts.quality.seen import Seen
 from scripts.quality.statistics import MIN_QUERIES, effective_queries, mean_interval, queries_to_settle
 
+# A result is stamped on the pair, where room is short.
+NAMED = 10
+
 
 class _OnMeasure(Judged):
     measure: str
@@ -53,10 +56,15 @@ class QueryFloor(_OnMeasure):
         values = self.values(seen)
         if not values:
             return self.result(Outcome.INCONCLUSIVE, "not measured: no judged query")
-        below = sorted((query for query, value in values.items() if not reaches(value, self.at_least)), key=values.__getitem__)
+        below = self.below(seen)
         worst = min(values.values())
         why = f"{len(below)} of {len(values)} queries are below {self.at_least:g}" + (f", first of all {below[0]!r} with {worst:.4f}" if below else "")
-        return self.limited(not below, why, candidate=worst, worst=tuple(below))
+        return self.limited(not below, why, candidate=worst, worst=tuple(below[:NAMED]))
+
+    def below(self, seen: Seen) -> list[str]:
+        """The queries that miss it, worst first."""
+        values = self.values(seen)
+        return sorted((query for query, value in values.items() if not reaches(value, self.at_least)), key=values.__getitem__)
 
     def values(self, seen: Seen) -> dict[str, float]:
         """Each query that has this floor, with its value."""

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from scripts.quality.statistics import Interval
 
+# Results are stamped on the pair, where 64 KB are all there is: keys and prompts, which are named, can be long.
+WHY_CHARS = 600
+
 
 class Verdict(StrEnum):
     PASS = "pass"
@@ -55,7 +58,7 @@ class GateResult(BaseModel):
     limit: float | None = None
     """The change that this interval is held against, negative for a loss."""
     worst: tuple[str, ...] = ()
-    """Queries that fell below their floor."""
+    """The first ten queries that fell below their floor, worst first."""
 
 
 class Judged(BaseModel):
@@ -64,7 +67,8 @@ class Judged(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def result(self, outcome: Outcome, why: str, **figures: Any) -> GateResult:
-        return GateResult(gate=str(self), kind=self.gate, outcome=outcome, why=why, **figures)  # type: ignore[attr-defined]
+        short = why if len(why) <= WHY_CHARS else f"{why[: WHY_CHARS - 1]}…"
+        return GateResult(gate=str(self), kind=self.gate, outcome=outcome, why=short, **figures)  # type: ignore[attr-defined]
 
     def limited(self, good: bool, why: str, **figures: Any) -> GateResult:
         return self.result(Outcome.PASS if good else Outcome.FAIL, why, **figures)
