@@ -44,7 +44,7 @@ class MlflowRuns:
             run = self._run(record)
             id = run.info.run_id
             fixed, moved = _params(record, run)
-            tables = dict(record.tables) | {f"{_file_name(used.name)}.json": used.table for used in record.used if used.table}
+            tables = dict(record.tables) | {f"used_{_file_name(used.name)}.json": used.table for used in record.used if used.table}
             self._client.log_batch(id, metrics=_metrics(record), params=fixed, tags=[*moved, *_tags(record, run, tables)])
             if record.used:
                 self._client.log_inputs(id, datasets=[_input(used) for used in record.used])

@@ -13,6 +13,7 @@ from scripts.golden.query import Query, normalised
 from scripts.golden.suite import Suite
 from scripts.layout import FieldType
 from scripts.ports import Collection
+from scripts.quality.gates.measured import KnownDocuments
 from scripts.quality.statistics import MIN_QUERIES
 
 # Longer than anybody types, and than most models read.
@@ -42,8 +43,9 @@ def check(suite: Suite, files: Files) -> list[Finding]:
 
 
 def missing(suite: Suite, files: Files, absent: dict[str, str], collection: str) -> list[Finding]:
-    """Of `missing_documents`."""
-    severity = Severity.WARNING if suite.allow_missing_documents else Severity.ERROR
+    """Of `missing_documents`: errors, unless the suite's own gate lets so many go."""
+    allowed = next((gate.at_most for gate in suite.gates if isinstance(gate, KnownDocuments)), 0.0)
+    severity = Severity.WARNING if len(absent) <= allowed * len(suite.relevant_documents()) else Severity.ERROR
     return [
         Finding("missing_document", severity, f"{files.judgments.name}, query {query!r}", f"document {document!r} is not in {collection}")
         for document, query in absent.items()

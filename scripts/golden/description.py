@@ -39,7 +39,6 @@ class Description(BaseModel):
     max_grade: int = Field(default=3, ge=1, le=100)
     title: str = ""
     replay: str = ""
-    allow_missing_documents: bool = False
 
     @field_validator("gates", mode="before")
     @classmethod

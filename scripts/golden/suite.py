@@ -28,7 +28,6 @@ class Suite:
     """The stored column that names a document; empty: one is chosen."""
     replay: Path | None = None
     """A log of real queries to replay with every validation."""
-    allow_missing_documents: bool = False
 
     @cached_property
     def judged(self) -> dict[str, dict[str, int]]:
@@ -54,7 +53,7 @@ class Suite:
         """Changes when a query, a judgment, a measure or a gate does."""
         queries = {id: [q.text, q.slices, q.weight] for id, q in self.queries.items()}
         gates = [gate.model_dump() for gate in self.gates]
-        return digests.of_json([queries, self.qrels, self.measures, gates, self.allow_missing_documents])
+        return digests.of_json([queries, self.qrels, self.measures, gates])
 
     def relevant_documents(self) -> dict[str, str]:
         """Every document graded above 0, with one query that names it."""
@@ -86,5 +85,4 @@ def read(folder: Path) -> Suite:
         max_grade=described.max_grade,
         title=described.title,
         replay=folder / described.replay if described.replay else None,
-        allow_missing_documents=described.allow_missing_documents,
     )

@@ -394,7 +394,7 @@ def test_vectors_are_read_as_of_now(store):
 
 
 def test_pages_of_long_vectors_stay_below_the_message_limit(empty_milvus_server):
-    """4,096 numbers each, 74 MB in all: read in pages of at most 32 MiB."""
+    """4,096 numbers each, 74 MB in all: read in pages of at most 8 MiB."""
     wide = layout(FieldType.STRING).model_copy(update={"dimension": 4_096, "index": Index(type=IndexType.FLAT)})
     keys = [f"key {number:05}" for number in range(4_500)]
     drawn = np.random.default_rng(1).normal(size=(len(keys), 4_096)).astype(np.float32)
@@ -403,7 +403,7 @@ def test_pages_of_long_vectors_stay_below_the_message_limit(empty_milvus_server)
         collection.write(rows(keys), drawn)
         start = 0
         for page in ready(collection).vectors():
-            assert page.vectors.nbytes <= 32 << 20
+            assert page.vectors.nbytes <= 8 << 20
             assert page.keys == keys[start : start + len(page.keys)]
             assert np.array_equal(page.vectors, drawn[start : start + len(page.keys)])
             start += len(page.keys)

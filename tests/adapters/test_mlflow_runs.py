@@ -88,7 +88,7 @@ def test_tables_are_what_mlflow_calls_tables(uri, service):
     gates = MlflowClient(uri).load_table(run.info.experiment_id, "validation/gates.json", run_ids=[run.info.run_id])
     assert gates["gate"].tolist() == ["nDCG@10 >= 0.6", "über <b>"]
     assert gates["low"].isna().all()
-    assert {table["path"] for table in json.loads(run.data.tags["mlflow.loggedArtifacts"])} == {"validation/gates.json", "validation/products.json"}
+    assert {table["path"] for table in json.loads(run.data.tags["mlflow.loggedArtifacts"])} == {"validation/gates.json", "validation/used_products.json"}
 
 
 def test_data_sets_are_inputs_of_the_run(uri, service):

@@ -130,10 +130,10 @@ def test_relevant_documents_that_are_gone_are_named_with_a_query(tmp_path, key_t
     assert checking.missing_documents(suite, key_type, Holding(keys)) == missing
 
 
-@pytest.mark.parametrize(("allowed", "severity"), [("false", Severity.ERROR), ("true", Severity.WARNING)])
+@pytest.mark.parametrize(("allowed", "severity"), [(0.5, Severity.ERROR), (1, Severity.WARNING)])
 def test_missing_documents_are_errors_unless_the_suite_allows_them(tmp_path, allowed, severity):
     """As in validation."""
-    suite, files = opened(write(tmp_path, yaml=f"measures: [nDCG@10]\nallow_missing_documents: {allowed}\n"))
+    suite, files = opened(write(tmp_path, yaml=f"measures: [nDCG@10]\ngates: [{{gate: judgments, at_most: {allowed}}}]\n"))
     (found,) = checking.missing(suite, files, {"1": "q1"}, "products_v1_00000000")
     assert (found.severity, str(found)) == (severity, f"{severity}: judgments.csv, query 'q1': document '1' is not in products_v1_00000000")
 

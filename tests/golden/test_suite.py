@@ -8,6 +8,7 @@ from scripts import golden
 from scripts.errors import UsageError
 from scripts.golden import Query, Suite
 from scripts.golden.description import UNCUT_DEPTH
+from scripts.quality.gates.measured import Floor
 from tests.golden.suites import write
 
 QRELS = {"q1": {"a": 3, "b": 2, "c": 1, "x": 0}, "q2": {"a": 1}, "unanswerable": {"x": 0}, "spam": {"y": -2}}
@@ -43,7 +44,7 @@ def test_the_digest_changes_with_every_part():
         suite(queries=one | {"q1": Query("q1", "text", slices=("brand",))}),
         suite(qrels={"q1": {"a": 2}}),
         suite(measures=("nDCG@10",)),
-        suite(allow_missing_documents=True),
+        suite(gates=(Floor(measure="nDCG@10", at_least=0.5),)),
     ]
     assert len({s.digest for s in [suite(), *other]}) == 1 + len(other)
     assert suite(queries=one | {"q1": Query("q1", "text", line=7)}).digest == suite().digest
