@@ -157,8 +157,7 @@ class MilvusCollection:
                 output_fields=list(fields),
                 search_params={"metric_type": index.metric.value, "params": index.search_params(limit)},
             )
-            # The hit's key is called `id` on a server and by the field's name in milvus-lite; `.id` is right on both.
-            answers += [[Hit(hit.id, float(hit.distance), _plain(hit.fields, fields)) for hit in hits] for hits in found]
+            answers += [_hits(hits, fields) for hits in found]
         return answers
 
     def _held(self, keys: Sequence[int] | Sequence[str]) -> tuple[list[int] | list[str], np.ndarray, np.ndarray]:
@@ -225,6 +224,14 @@ class MilvusCollection:
 
 def _chunks(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def _hits(found: Any, fields: Sequence[str]) -> list[Hit]:
+    """pymilvus makes an object of each hit only when it is looked at, which costs more than the search (3.0.2)."""
+    if not fields and hasattr(found, "ids") and hasattr(found, "distances"):
+        return [Hit(key, float(score), {}) for key, score in zip(found.ids, found.distances, strict=True)]
+    # The hit's key is called `id` on a server and by the field's name in milvus-lite; `.id` is right on both.
+    return [Hit(hit.id, float(hit.distance), _plain(hit.fields, fields)) for hit in found]
 
 
 def _plain(found: dict[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
