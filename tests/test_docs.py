@@ -7,8 +7,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from scripts import config, errors
+from scripts import config, errors, golden
 from scripts.cli import main
+from scripts.golden.description import Description
+from scripts.golden_commands import golden as golden_commands
 from scripts.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +25,15 @@ def test_every_command_is_documented_with_help_and_example(command):
     help_text = CliRunner().invoke(main, [command, "--help"]).output
     assert main.commands[command].help
     assert re.search(rf"Example:\s+python -m scripts {command}", help_text)
+
+
+@pytest.mark.parametrize("command", list(golden_commands.commands))
+def test_every_command_on_golden_suites_is_documented_with_help_and_example(command):
+    """Under the heading of `golden`."""
+    assert f"python -m scripts golden {command}" in README
+    help_text = CliRunner().invoke(main, ["golden", command, "--help"]).output
+    assert golden_commands.commands[command].help
+    assert re.search(rf"Example:\s+python -m scripts golden {command}", help_text)
 
 
 def test_no_heading_of_a_command_that_does_not_exist():
@@ -49,6 +60,16 @@ def test_the_configuration_reference_is_valid_and_complete(tmp_path):
     assert set(shown) == set(Settings.model_fields) - own
     for section in ("model", "source", "index", "retention"):
         assert set(shown[section]) == set(Settings.model_fields[section].annotation.model_fields), section
+
+
+def test_the_suite_reference_is_valid_and_complete(tmp_path):
+    """The README's suite.yaml loads, and shows every setting that there is."""
+    (block,) = re.findall(r"```yaml\n(# suite.yaml\n.*?)```", README, re.DOTALL)
+    (tmp_path / "suite.yaml").write_text(block)
+    (tmp_path / "queries.csv").write_text("query_id,query,slice\nq1,red sofa,brands;must work\n")
+    (tmp_path / "judgments.csv").write_text("query_id,product_id,grade\nq1,1,3\n")
+    assert len(golden.load(tmp_path).gates) == len(yaml.safe_load(block)["gates"])
+    assert set(yaml.safe_load(block)) == set(Description.model_fields)
 
 
 def test_the_links_lead_somewhere():

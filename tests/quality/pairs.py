@@ -29,6 +29,8 @@ from scripts.settings import SourceSettings
 from tests.test_pair import NOW, stamp
 
 DIMENSION = 32
+FEW, MANY = 300, 1_500
+"""Of many rows a server builds an index; few it searches exactly."""
 WORDS = "sofa lamp table mirror carpet shelf bench vase clock stool red blue green velvet wooden steel tiny huge antique modern".split()
 
 
@@ -98,7 +100,8 @@ class Bench:
     ) -> Entry:
         """A pair of what the source has. `alter` changes what is written, and `meddle` has the collection before it is indexed; the stamp does
         not know of either."""
-        layout = Layout(key=Column(name="id", type=key), columns=(Column(name="price", type=FieldType.INT64),), dimension=DIMENSION, index=index or Index())
+        columns = (Column(name="price", type=FieldType.INT64),)
+        layout = Layout(key=Column(name="id", type=key), columns=columns, dimension=DIMENSION, index=index or Index())
         described = stamp(layout=layout, embedding=self.embedding)
         self.store.create(name, layout, described.properties())
         collection = self.store.open(name)
