@@ -60,7 +60,7 @@ def only_broken(answers: Answers, loss: float, queries: int, rng: np.random.Gene
 Loss = Callable[[Answers, float, int, np.random.Generator], Sample]
 
 LOSSES: dict[str, Loss] = {
-    "another model, a little worse everywhere": everywhere,
-    "another model, and some queries break": some_break,
-    "the same answers, but some queries break": only_broken,
+    "worse everywhere": everywhere,
+    "some queries break": some_break,
+    "only broken queries differ": only_broken,
 }

@@ -41,25 +41,29 @@ def mean_interval(differences: np.ndarray, weights: np.ndarray, confidence: floa
     The wider, at either end, of two: the BCa bootstrap (Efron, JASA 1987; scipy's), which follows skewed differences, and Student's t, which knows
     that a small sample shows too little of its spread. Each alone errs more often than it says, where the other does not.
 
-    `weights` are positive. Raises ValueError where there is no query.
+    `weights` are positive. Raises ValueError where there is no query, or a difference that is not a number.
     """
+    if not len(differences) or not np.isfinite(differences).all():
+        raise ValueError("there is no mean of no numbers")
+    differences, weights = np.round(np.asarray(differences, float), _DECIMALS + 3), np.asarray(weights, float) / np.max(weights)
     # The bootstrap draws by position, so positions must not depend on the order in which queries were read.
     order = np.lexsort((weights, differences))
-    differences, weights = np.asarray(differences, float)[order], np.asarray(weights, float)[order]
-    if not len(differences):
-        raise ValueError("no differences")
+    differences, weights = differences[order], weights[order]
     if differences[0] == differences[-1]:
         low = high = float(differences[0])
     else:
         (one, other), (low, high) = _student(differences, weights, confidence), _bca(differences, weights, confidence)
-        low, high = np.nanmin([one, low]), np.nanmax([other, high])
+        low, high = np.fmin(one, low), np.fmax(other, high)
     return Interval(low=round(float(low), _DECIMALS) + 0.0, high=round(float(high), _DECIMALS) + 0.0, confidence=confidence)
 
 
 def effective_queries(weights: np.ndarray) -> float:
     """How many queries of equal weight say as much about a mean: all of them where weights are equal, one where one weighs more than the rest
     together by far (Kish, Survey Sampling, 1965)."""
-    return float(np.sum(weights) ** 2 / np.sum(np.square(weights))) if len(weights) else 0.0
+    if not len(weights):
+        return 0.0
+    shares = np.asarray(weights, float) / np.max(weights)
+    return float(shares.sum() ** 2 / np.square(shares).sum())
 
 
 def queries_to_settle(differences: np.ndarray, weights: np.ndarray, interval: Interval, threshold: float) -> int | None:

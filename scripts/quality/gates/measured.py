@@ -94,6 +94,9 @@ class MaxLoss(_OnMeasure):
         queries = [query for query in ours if query in theirs and (asked is None or query in asked)]
         differences = np.array([ours[query] - theirs[query] for query in queries])
         weights = np.array([seen.candidate.weights[query] for query in queries])
+        if not np.isfinite(differences).all():
+            odd = queries[int(np.argmin(np.isfinite(differences)))]
+            return self.result(Outcome.INCONCLUSIVE, f"of query {odd!r} {self.measure} is not a number")
         if too_few := _too_few(weights):
             return self.result(Outcome.INCONCLUSIVE, too_few)
         interval = mean_interval(differences, weights, self.confidence)
