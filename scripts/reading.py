@@ -19,7 +19,9 @@ def as_of(source: SourceSettings, stamp: Stamp) -> SourceSettings:
     """The source as this pair reads it. An older pair stays what it is, whatever the configuration says by now."""
     columns = tuple(column.name for column in stamp.layout.columns)
     embedding = stamp.embedding
-    return source.model_copy(update={"key": stamp.layout.key.name, "columns": columns, "text": embedding.template, "unescape_html": embedding.unescape_html})
+    return source.model_copy(
+        update={"key": stamp.layout.key.name, "columns": columns, "text": embedding.template, "unescape_html": embedding.unescape_html}
+    )
 
 
 class Reading:

@@ -16,7 +16,7 @@ TIE = 1e-6
 class ExactSearch:
     """The scores of the `k` nearest vectors for each query, in double precision, and those of what an index answered, as pages go by.
 
-    `names` are the queries' ids, `queries` float32 [queries, dimension], `answers` the keys that the index gave for each. Only scores are kept, and of the answers:
+    `names` are the queries' ids, `queries` float32 [queries, dimension], `answers` the keys that the index gave for each. Only scores are kept:
     a hit counts as right when its score is as good as the last of the exact ones, whichever of several equal rows it is.
     """
 
@@ -54,7 +54,8 @@ class ExactSearch:
         found = [sum(score >= last for score in scores) for last, scores in zip(least, self._of_answers, strict=True)]
         shares = [min(count / self._best.shape[1], 1.0) for count in found]
         worst = int(np.argmin(shares))
-        return Recall(k=self._k, queries=len(shares), mean=float(np.mean(shares)), worst=shares[worst], worst_query=self._names[worst] if shares[worst] < 1 else "")
+        name = self._names[worst] if shares[worst] < 1 else ""
+        return Recall(k=self._k, queries=len(shares), mean=float(np.mean(shares)), worst=shares[worst], worst_query=name)
 
     def _sizes(self) -> np.ndarray:
         """What a query's last score is large or small against: a sum of squares is its own measure, a product may be small by cancellation."""
