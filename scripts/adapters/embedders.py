@@ -31,8 +31,9 @@ class SentenceTransformerModel:
 
     def encode(self, texts: Sequence[str], prompt: str) -> Any:
         with _the_models_own_failure():
+            # An empty prompt is one: without any the library would put the model's default prompt before every text, query or not.
             return self._model.encode(
-                list(texts), prompt=prompt or None, batch_size=self._inner_batch, convert_to_numpy=True, show_progress_bar=False
+                list(texts), prompt=prompt, batch_size=self._inner_batch, convert_to_numpy=True, show_progress_bar=False
             )
 
     def cut_off(self, texts: Sequence[str], prompt: str) -> list[int]:

@@ -21,6 +21,7 @@ from scripts.quality.asking import Side, ask, title_column
 from scripts.quality.examination import Looking, examine
 from scripts.quality.facts import IndexFacts, Latency, Missing, Replayed
 from scripts.quality.gates import GateResult, Outcome, Verdict
+from scripts.quality.gates.index import SameVectors
 from scripts.quality.measures import Measured
 from scripts.quality.seen import Baseline, Seen
 
@@ -192,8 +193,10 @@ class _Trial:
 
     def _examined(self, ours: Side) -> IndexFacts:
         self._tell("looking at every stored row, and at the source")
-        production = self._theirs.collection if self._theirs else None
-        return examine(self._entry, ours.collection, Looking.of(self._parts, ours, production))
+        parts, before = self._parts, self._world.production
+        production = parts.store.open(before.pair.collection) if before else None
+        rows = next(gate.rows for gate in gates.all_of(self._suite.gates) if isinstance(gate, SameVectors))
+        return examine(self._entry, ours.collection, Looking.of(parts, ours, production, rows))
 
     def _latency(self, ours: Side) -> Latency | None:
         if not ours.queries:

@@ -27,14 +27,12 @@ from scripts.quality.asking import Side
 from scripts.quality.exact import ExactSearch
 from scripts.quality.facts import Coverage, IndexFacts, Prompts, Recall, Reencoded, SourceFacts
 from scripts.quality.origin import Origin
-from scripts.quality.sampling import Sample
+from scripts.quality.sampling import ROWS, Sample
 from scripts.quality.stored import StoredRows
 from scripts.settings import SourceSettings
 
 T = TypeVar("T")
 
-SAMPLED_ROWS = 256
-"""Rows of the source that are encoded again: of a collection with 2% wrong rows none is among them with probability 0.6%."""
 SAMPLED_VECTORS = 512
 """Stored rows whose vectors are kept: more than the source's sample, so that it is found among them."""
 ASKED_QUERIES, K = 100, 10
@@ -58,13 +56,13 @@ class Looking:
     configured: Embedding
     """The configuration's embedding, for its prompts."""
     production: Collection | None = None
-    sampled_rows: int = SAMPLED_ROWS
+    sampled_rows: int = ROWS
 
     @classmethod
-    def of(cls, parts: Parts, side: Side, production: Collection | None) -> Looking:
+    def of(cls, parts: Parts, side: Side, production: Collection | None, sampled_rows: int) -> Looking:
         """What a validation has at hand."""
         settings = parts.settings
-        return cls(side.encoder, side.queries, side.vectors, settings.source, parts.open_source, settings.embedding, production)
+        return cls(side.encoder, side.queries, side.vectors, settings.source, parts.open_source, settings.embedding, production, sampled_rows)
 
 
 def examine(entry: Entry, collection: Collection, looking: Looking) -> IndexFacts:

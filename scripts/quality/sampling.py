@@ -13,6 +13,9 @@ from scripts import digests
 
 T = TypeVar("T")
 
+ROWS = 256
+"""Of a collection with 2% wrong rows none of so many is wrong with probability 0.6%."""
+
 
 class Sample(Generic[T]):
     """The `size` rows whose keys, mixed with the seed, come out smallest: every set of that many keys is as likely as any other.

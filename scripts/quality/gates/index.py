@@ -11,6 +11,7 @@ from pydantic import Field
 
 from scripts.quality.facts import IndexFacts
 from scripts.quality.gates.verdict import GateResult, Judged, Outcome, reaches, within
+from scripts.quality.sampling import ROWS
 from scripts.quality.seen import Seen
 
 # The metric under which a longer vector wins whatever the query.
@@ -139,6 +140,7 @@ class SameVectors(_OnIndex):
 
     gate: Literal["same_vectors"] = "same_vectors"
     at_least: float = Field(default=0.999, ge=-1, le=1)
+    rows: int = Field(default=ROWS, ge=1, le=100_000)
 
     def __str__(self) -> str:
         return f"stored vectors and the model's agree >= {self.at_least:g}"
