@@ -36,7 +36,7 @@ DIMENSION = 96
 GOOD = Recipe("films", dimension=DIMENSION, dampen_repeats=True)
 OTHER = replace(GOOD, name="films-by-phrases", phrase_length=2, commonest=0.1)
 SUITE = {
-    "measures": ["nDCG@10", "R@100"],
+    "measures": ["nDCG@10", "RR@10"],
     "gates": [{"gate": "floor", "measure": "nDCG@10", "at_least": 0.1}, {"gate": "max_loss", "measure": "nDCG@10", "at_most": 0.02}],
     "title": "title",
 }

@@ -232,3 +232,10 @@ def test_a_broken_pair_never_passes(service, fault):
     assert shop.run("promote", "--pair", pair).exit_code == 4
     assert shop.production() == production
     shop.do("cleanup")
+
+
+def test_the_documented_table_is_this_one():
+    """docs/quality-gate.md has a row for each fault, with the gates that catch it."""
+    section = PAGE.read_text(encoding="utf-8").split("## Broken pairs and sound pairs")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("|")][2:]
+    assert {name: frozenset(re.findall("`(.+?)`", gates)) for name, gates, _ in rows} == {fault.name: fault.gates for fault in FAULTS}

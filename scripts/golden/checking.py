@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from scripts.golden.description import Files
 from scripts.golden.query import Query, normalised
 from scripts.golden.suite import Suite
 from scripts.layout import FieldType
 from scripts.ports import Collection
 from scripts.quality.gates.measured import KnownDocuments
-from scripts.quality.statistics import MIN_QUERIES
+from scripts.quality.statistics import MIN_QUERIES, effective_queries
 
 # Longer than anybody types, and than most models read.
 LONG_TEXT = 2_000
@@ -128,13 +130,21 @@ def _sizes(suite: Suite, files: Files) -> Iterator[Finding]:
     judged = len(suite.judged)
     if not judged:
         yield Finding("small_suite", Severity.ERROR, files.judgments.name, "no query has a relevant document: nothing can be measured")
-    elif judged < MIN_QUERIES:
-        what = f"{_queries(judged)} with a relevant document: comparisons with production need {MIN_QUERIES}"
-        yield Finding("small_suite", Severity.WARNING, files.queries.name, what)
+    elif short := _too_few(suite, suite.judged):
+        yield Finding("small_suite", Severity.WARNING, files.queries.name, short)
     for name, queries in suite.slices.items():
-        if len(queries) < MIN_QUERIES:
-            what = f"slice {name!r} has {_queries(len(queries))} with a relevant document: comparisons with production need {MIN_QUERIES}"
-            yield Finding("small_slice", Severity.WARNING, files.queries.name, what)
+        if short := _too_few(suite, queries):
+            yield Finding("small_slice", Severity.WARNING, files.queries.name, f"slice {name!r} has {short}")
+
+
+def _too_few(suite: Suite, queries: Iterable[str]) -> str:
+    """What these queries lack to be compared by; empty where they are enough."""
+    weights = np.array([suite.queries[query].weight for query in queries])
+    effective = effective_queries(weights)
+    if effective >= MIN_QUERIES:
+        return ""
+    unequal = f", by their weights worth {effective:.0f}" if effective < weights.size - 0.5 else ""
+    return f"{_queries(weights.size)} with a relevant document{unequal}: comparisons with production need {MIN_QUERIES}"
 
 
 def _queries(count: int) -> str:
