@@ -1,4 +1,4 @@
-"""Reading a source as one pair reads it: its own key, text and columns, cleaned; of each key the first row."""
+"""Reading a source as one collection has it: its own key, text and columns, cleaned; of each key the first row."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 
 from scripts import digests
 from scripts.inventory import KeySet
+from scripts.layout import Layout
 from scripts.pair import Stamp
 from scripts.ports import Source
 from scripts.records import Faults, RowCleaner, Rows
 from scripts.settings import BadRow, SourceSettings
+from scripts.shards import Shard
 
 
 def as_of(source: SourceSettings, stamp: Stamp) -> SourceSettings:
@@ -25,29 +27,37 @@ def as_of(source: SourceSettings, stamp: Stamp) -> SourceSettings:
 
 
 class Reading:
-    """One pass over a source. `seen`, `faults` and `fingerprint` are complete when `rows` has ended."""
+    """One pass over a source, or over a shard's rows of it. `seen`, `faults` and `digest` are complete when it has ended."""
 
-    def __init__(self, source: Source, settings: SourceSettings, stamp: Stamp) -> None:
+    def __init__(self, source: Source, settings: SourceSettings, layout: Layout, shard: Shard = Shard()) -> None:
         self.faults = Faults(settings)
         self.seen = KeySet()
+        self.digest = 0
+        """Of all good rows, as digests.of_rows has it."""
         self._source = source
-        # The pair's own types, not those that the source shows today.
-        self._cleaner = RowCleaner(settings, stamp.layout.key, stamp.layout.columns, self.faults)
-        self._digest = 0
+        # The collection's own types, not those that the source shows today: a first empty price must not turn int64 into double half way.
+        self._cleaner = RowCleaner(settings, layout.key, layout.columns, self.faults, shard)
 
     @property
     def fingerprint(self) -> str:
         """As `Content` has it."""
-        return f"{self._digest:016x}"
+        return f"{self.digest:016x}"
 
-    def rows(self) -> Iterator[Rows]:
-        """The good rows, piece by piece. Raises UsageError on bad rows that the configuration calls errors, and what the source raises."""
+    def pieces(self) -> Iterator[tuple[int, Rows]]:
+        """How many rows each piece of the source has, whatever they are, and which of them are good: maybe none.
+
+        Raises UsageError on bad rows that the configuration calls errors, and what the source raises.
+        """
         with closing(self._source.read()) as pieces:
             for raw in pieces:
                 rows = self._first_of_each_key(self._cleaner.clean(raw))
                 if len(rows):
-                    self._digest = (self._digest + digests.of_rows(rows.key_ids, rows.text_hashes, rows.column_hashes)) % 2**64
-                    yield rows
+                    self.digest = (self.digest + digests.of_rows(rows.key_ids, rows.text_hashes, rows.column_hashes)) % 2**64
+                yield len(raw), rows
+
+    def rows(self) -> Iterator[Rows]:
+        """The good rows alone, in the pieces that have some. Raises what `pieces` raises."""
+        return (rows for _, rows in self.pieces() if len(rows))
 
     def _first_of_each_key(self, rows: Rows) -> Rows:
         if not len(rows):

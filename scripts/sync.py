@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,11 +15,12 @@ import numpy as np
 from scripts import digests
 from scripts.errors import UsageError
 from scripts.flow import Ahead, InFlight
-from scripts.inventory import Difference, Inventory, KeySet
+from scripts.inventory import Difference, Inventory
 from scripts.pace import Pace
 from scripts.ports import Collection, Importer, Source
-from scripts.records import Faults, RowCleaner, Rows
-from scripts.settings import BadRow, SourceSettings
+from scripts.reading import Reading
+from scripts.records import Rows
+from scripts.settings import SourceSettings
 from scripts.shards import Shard
 from scripts.supply import Supply
 from scripts.sync_report import SyncReport
@@ -59,9 +59,10 @@ def sync(source: Source, settings: SourceSettings, collection: Collection, suppl
     UnfitModel when a vector is not usable.
     """
     how = how or Pass()
-    report = SyncReport(Faults(settings))
+    reading = Reading(source, settings, collection.layout, how.shard)
+    report = SyncReport(reading.faults)
     began = time.monotonic()
-    survey = _Survey(source, settings, collection, supply, how, report)
+    survey = _Survey(reading, collection, supply, how, report)
     # Before the collection is read: what an earlier run handed over has to be in it by then.
     importer = how.importer(collection) if how.importer else None
     with InFlight(collection.writes_in_flight) as writes:
@@ -110,27 +111,28 @@ class _Piece:
 
 
 class _Survey:
-    """One reading of the source: how each row stands to the collection's row of the same key."""
+    """How each row of the source stands to the collection's row of the same key."""
 
-    def __init__(self, source: Source, settings: SourceSettings, collection: Collection, supply: Supply, how: Pass, report: SyncReport) -> None:
-        self._source = source
+    def __init__(self, reading: Reading, collection: Collection, supply: Supply, how: Pass, report: SyncReport) -> None:
+        self._reading = reading
         self._collection = collection
         self._supply = supply
         self._shard = how.shard
         self._fresh = how.fresh
         self._report = report
-        # The collection's own types, not those that the source shows today: a first empty price must not turn int64 into double half way.
-        self._cleaner = RowCleaner(settings, collection.layout.key, collection.layout.columns, report.faults, how.shard)
         self._held = Inventory(())
-        self._seen = KeySet()
         self._read = 0
 
     def differences(self) -> Iterator[_Piece]:
-        with Ahead(self._cleaned(), CLEANED_AHEAD) as cleaned:
+        """The report knows what was read when this has ended."""
+        with Ahead(self._reading.pieces(), CLEANED_AHEAD) as cleaned:
             if not self._fresh:
                 self._held = Inventory(self._collection.contents(), self._shard)  # while the first pieces of the source are read
             for read, rows in cleaned:
+                self._read += read
                 yield self._compared(rows, read)
+        self._report.seen = len(self._reading.seen) + self._report.skipped
+        self._report.fingerprint = self._reading.digest
 
     def refuse_nothing(self, allowed: bool) -> None:
         """Raises UsageError when the source has no usable row. Of a small source a shard may have none, if it holds none either."""
@@ -144,7 +146,7 @@ class _Survey:
 
     def delete_vanished(self, how: Pass) -> int:
         """Deletes what the source no longer has; to be called after a complete pass."""
-        if not self._held.missing_from(self._seen):
+        if not self._held.missing_from(self._reading.seen):
             return 0
         # All keys are read before any is deleted: a reader that walks while rows vanish under it would miss some.
         doomed = [keys for page in self._collection.contents() if (keys := self._vanished(page.keys))]
@@ -156,29 +158,9 @@ class _Survey:
 
     def _vanished(self, keys: list[int] | list[str]) -> list[int] | list[str]:
         ids = digests.of_keys(keys)
-        return [keys[i] for i in np.flatnonzero(self._shard.holds(ids) & ~self._seen.contains(ids)).tolist()]
-
-    def _cleaned(self) -> Iterator[tuple[int, Rows]]:
-        faults = self._report.faults
-        with closing(self._source.read()) as pieces:
-            for raw in pieces:
-                before = faults.total
-                rows = self._cleaner.clean(raw)
-                self._read += len(raw)
-                self._report.seen += len(rows) + faults.total - before
-                yield len(raw), self._without_duplicates(rows)
-
-    def _without_duplicates(self, rows: Rows) -> Rows:
-        """The first row of each key."""
-        if not len(rows):
-            return rows
-        repeated = self._seen.add(rows.key_ids)
-        for position in np.flatnonzero(repeated):
-            self._report.faults.add(BadRow.DUPLICATE_KEY, f"key {rows.keys[position]} again in {rows.places[position]}")
-        return rows.take(np.flatnonzero(~repeated)) if repeated.any() else rows
+        return [keys[i] for i in np.flatnonzero(self._shard.holds(ids) & ~self._reading.seen.contains(ids)).tolist()]
 
     def _compared(self, rows: Rows, read: int) -> _Piece:
-        self._report.add_to_fingerprint(rows)
         difference = self._held.compare(rows)
         different = np.flatnonzero(difference != Difference.SAME)
         self._report.unchanged += len(rows) - len(different)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from scripts import digests
 from scripts.pair import Content
-from scripts.records import EXAMPLES_KEPT, Faults, Rows
+from scripts.records import EXAMPLES_KEPT, Faults
 
 COUNTS = ("seen", "unchanged", "embedded", "copied", "deduplicated", "written", "deleted", "skipped")
 
@@ -62,9 +61,6 @@ class SyncReport:
     def rate(self) -> float:
         """Rows of the source per second."""
         return self.seen / self.seconds if self.seconds else 0.0
-
-    def add_to_fingerprint(self, rows: Rows) -> None:
-        self.fingerprint = (self.fingerprint + digests.of_rows(rows.key_ids, rows.text_hashes, rows.column_hashes)) % 2**64
 
     def note_cut_off(self, key: int | str) -> None:
         self.cut_off += 1

@@ -62,7 +62,7 @@ class Origin:
         return _facts(reading, new, changed, held.missing_from(reading.seen))
 
     def _new_reading(self) -> Reading:
-        return Reading(self._open(self._settings), self._settings, self._stamp)
+        return Reading(self._open(self._settings), self._settings, self._stamp.layout)
 
 
 def _facts(reading: Reading, new: int = 0, changed: int = 0, vanished: int = 0) -> SourceFacts:

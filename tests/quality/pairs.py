@@ -105,7 +105,7 @@ class Bench:
         described = stamp(layout=layout, embedding=self.embedding)
         self.store.create(name, layout, described.properties())
         collection = self.store.open(name)
-        passed = reading.Reading(open_source(self.settings, self.folder), self.settings, described)
+        passed = reading.Reading(open_source(self.settings, self.folder), self.settings, layout)
         rows = Rows.joined(list(passed.rows()))
         vectors = np.empty((len(rows), DIMENSION), dtype=np.float32)
         for encoded in self.encoder.documents(rows.texts, str):
