@@ -69,7 +69,7 @@ def queries(file: File) -> Iterator[Query]:
         values = {role: row.values[name] for role, name in names.items()}
         yield Query(
             id=_id(values["id"], "the query's id", file, row),
-            text=_text(values["text"], "the query's text", file, row),
+            text=as_text(values["text"], "the query's text", file, row),
             slices=_slices(values.get("slice"), file, row),
             weight=_weight(values.get("weight"), file, row),
             line=row.line,
@@ -131,13 +131,14 @@ def _named(file: File, columns: Callable[[Collection[str], str], dict[str, str]]
 
 
 def _id(value: Any, what: str, file: File, row: Row) -> str:
-    text = str(value) if type(value) is int else _text(value, what, file, row)
+    text = str(value) if type(value) is int else as_text(value, what, file, row)
     if not text.strip():
         raise UsageError(f"{file}, line {row.line}: {what} is empty.")
     return text
 
 
-def _text(value: Any, what: str, file: File, row: Row) -> str:
+def as_text(value: Any, what: str, file: File, row: Row) -> str:
+    """Raises UsageError, naming the line, on what is not a text."""
     if not isinstance(value, str):
         raise UsageError(f"{file}, line {row.line}: {what} is {str(value)[:40]!r}, not a text.")
     try:
@@ -148,8 +149,8 @@ def _text(value: Any, what: str, file: File, row: Row) -> str:
 
 
 def _slices(value: Any, file: File, row: Row) -> tuple[str, ...]:
-    parts = value if isinstance(value, list) else ("" if value is None else _text(value, "the slice", file, row)).split(";")
-    names = (_text(part, "the slice", file, row).strip() for part in parts)
+    parts = value if isinstance(value, list) else ("" if value is None else as_text(value, "the slice", file, row)).split(";")
+    names = (as_text(part, "the slice", file, row).strip() for part in parts)
     return tuple(dict.fromkeys(name for name in names if name))
 
 

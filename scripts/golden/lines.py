@@ -1,8 +1,9 @@
-"""A suite's file, line by line: text in UTF-8, and never more of it than a suite can have."""
+"""A suite's file, or a log of queries, line by line: text in UTF-8, and never a longer line or a larger suite than there can be."""
 
 from __future__ import annotations
 
 import lzma
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,6 +31,15 @@ class File(Protocol):
 
 def lines(file: File) -> Iterator[tuple[int, str]]:
     """Numbers from 1, and lines with their ends; a byte order mark is left out. Raises UsageError on what is too large or not text in UTF-8."""
+    return _lines(file, MAX_FILE_BYTES)
+
+
+def endless_lines(file: File) -> Iterator[tuple[int, str]]:
+    """As `lines`, of a file of any size: for who stops at what is enough."""
+    return _lines(file, math.inf)
+
+
+def _lines(file: File, bound: float) -> Iterator[tuple[int, str]]:
     total = number = 0
     with _opened(file) as stream:
         while line := stream.readline(MAX_LINE_BYTES + 1):
@@ -43,7 +53,7 @@ def lines(file: File) -> Iterator[tuple[int, str]]:
             text = _decoded(line, file, f", line {number}")
             if len(line) > MAX_LINE_BYTES:
                 raise UsageError(f"{file}, line {number} is longer than {MAX_LINE_BYTES:,} bytes.")
-            _refuse_beyond(total, file)
+            _refuse_beyond(bound, total, file)
             yield number, text
 
 
@@ -51,7 +61,7 @@ def whole(file: File) -> str:
     """All of it at once, for what is not made of lines; errors as of `lines`."""
     with _opened(file) as stream:
         content = stream.read(MAX_FILE_BYTES + 1)
-    _refuse_beyond(len(content), file)
+    _refuse_beyond(MAX_FILE_BYTES, len(content), file)
     return _decoded(_without_mark(content, file), file, "")
 
 
@@ -67,8 +77,8 @@ def _opened(file: File) -> Iterator[IO[bytes]]:
         raise UsageError(f"{file} cannot be read from its archive: {error}.") from None
 
 
-def _refuse_beyond(size: int, file: File) -> None:
-    if size > MAX_FILE_BYTES:
+def _refuse_beyond(bound: float, size: int, file: File) -> None:
+    if size > bound:
         raise UsageError(f"{file} is larger than the {MAX_FILE_BYTES >> 20} MiB that queries or judgments can have.", hint="Is it the corpus?")
 
 

@@ -1,4 +1,4 @@
-"""Tables as suites have them: CSV, TSV, JSON Lines and TREC qrels, each row with the line where it begins."""
+"""Tables as suites and logs of queries have them: CSV, TSV, JSON Lines and TREC qrels, each row with the line where it begins."""
 
 from __future__ import annotations
 
@@ -57,25 +57,30 @@ def columns(file: File, format: Format) -> list[str]:
         case Format.JSONL:
             return next((list(row.values) for row in rows(file, format)), [])
         case _:
-            return next((_names(record, file, line) for line, record in _records(file, format)), [])
+            return next((_names(record, file, line) for line, record in _records(lines(file), file, format) if record), [])
 
 
 def rows(file: File, format: Format) -> Iterator[Row]:
     """Blank lines are left out. Raises UsageError naming file and line."""
+    return (row for row in rows_of(lines(file), file, format) if row)
+
+
+def rows_of(numbered: Iterator[tuple[int, str]], file: File, format: Format) -> Iterator[Row | None]:
+    """As `rows`, of the numbered lines of `file`; None for a blank one below the header."""
     if format is Format.JSONL:
-        yield from _objects(file)
+        yield from _objects(numbered, file)
         return
     if format is Format.TREC:
-        yield from _judged(file)
+        yield from _judged(numbered, file)
         return
-    records = _records(file, format)
-    names = next((_names(record, file, line) for line, record in records), None)
+    records = _records(numbered, file, format)
+    names = next((_names(record, file, line) for line, record in records if record), None)
     if names is None:
         raise UsageError(f"{file} is empty: expected a header, with the names of its columns.")
     for line, record in records:
-        if len(record) != len(names):
+        if record and len(record) != len(names):
             raise UsageError(f"{file}, line {line}: expected {len(names)} columns ({', '.join(names)}), found {len(record)}.")
-        yield Row(line, dict(zip(names, record, strict=True)))
+        yield Row(line, dict(zip(names, record, strict=True))) if record else None
 
 
 def _names(record: list[str], file: File, line: int) -> list[str]:
@@ -87,26 +92,26 @@ def _names(record: list[str], file: File, line: int) -> list[str]:
     return names
 
 
-def _records(file: File, format: Format) -> Iterator[tuple[int, list[str]]]:
+def _records(numbered: Iterator[tuple[int, str]], file: File, format: Format) -> Iterator[tuple[int, list[str]]]:
+    """A blank line is a record of nothing."""
     if format is Format.TSV:
-        for number, text in lines(file):
-            if text.strip():
-                yield number, text.rstrip("\r\n").split("\t")
+        for number, text in numbered:
+            yield number, text.rstrip("\r\n").split("\t") if text.strip() else []
         return
-    reader = csv.reader((text for _, text in lines(file)), strict=True)
+    reader = csv.reader((text for _, text in numbered), strict=True)
     begins = 1
     try:
         while (record := next(reader, None)) is not None:
-            if record:
-                yield begins, record
+            yield begins, record
             begins = reader.line_num + 1  # a field can run over several lines
     except csv.Error as error:
         raise UsageError(f"{file}, line {begins}: not CSV: {error}.") from None
 
 
-def _objects(file: File) -> Iterator[Row]:
-    for number, text in lines(file):
+def _objects(numbered: Iterator[tuple[int, str]], file: File) -> Iterator[Row | None]:
+    for number, text in numbered:
         if not text.strip():
+            yield None
             continue
         try:
             value = json.loads(text)
@@ -117,10 +122,10 @@ def _objects(file: File) -> Iterator[Row]:
         yield Row(number, {name.lower(): inner for name, inner in value.items()})
 
 
-def _judged(file: File) -> Iterator[Row]:
-    for number, text in lines(file):
-        if fields := text.split():
-            if len(fields) != len(TREC_COLUMNS):
-                expected = "the four columns of TREC qrels (query, iteration, document, grade)"
-                raise UsageError(f"{file}, line {number}: expected {expected}, found {len(fields)}.")
-            yield Row(number, dict(zip(TREC_COLUMNS, fields, strict=True)))
+def _judged(numbered: Iterator[tuple[int, str]], file: File) -> Iterator[Row | None]:
+    for number, text in numbered:
+        fields = text.split()
+        if fields and len(fields) != len(TREC_COLUMNS):
+            expected = "the four columns of TREC qrels (query, iteration, document, grade)"
+            raise UsageError(f"{file}, line {number}: expected {expected}, found {len(fields)}.")
+        yield Row(number, dict(zip(TREC_COLUMNS, fields, strict=True))) if fields else None

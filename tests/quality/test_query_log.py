@@ -5,6 +5,7 @@ import json
 import pytest
 
 from scripts.errors import UsageError
+from scripts.golden.lines import MAX_LINE_BYTES
 from scripts.quality.query_log import Log, read_log
 
 
@@ -62,6 +63,13 @@ def test_a_log_is_read_no_further_than_needed(tmp_path):
     assert read_log(written(tmp_path, "short.txt", "a\nb\n"), limit=2).complete
 
 
+def test_a_log_may_be_larger_than_a_suite(tmp_path, monkeypatch):
+    """Of a shop that is asked the same few things, all of it is read."""
+    monkeypatch.setattr("scripts.golden.lines.MAX_FILE_BYTES", 1_000)
+    for name in ("log.txt", "log.csv"):
+        assert read_log(written(tmp_path, name, "query\n" + "lamp\n" * 1_000)).repeated == 999
+
+
 def test_a_long_query_is_a_query(tmp_path):
     """Of 10,000 characters, in every form."""
     long = "sofa " * 2_000 + "end"
@@ -77,20 +85,22 @@ def test_quotation_marks_in_tab_separated_logs_are_searched_for(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("l.txt", b"good\nb\xe4d\n", r"l\.txt, line 2 is not UTF-8: byte 2 is 0xe4\."),
-        ("l.csv", b"query\ngood\nb\xe4d\n", r"l\.csv, line 3 is not UTF-8"),
-        ("l.txt", "sofa".encode("utf-16"), "line 1 is not UTF-8"),
+        ("l.txt", b"good\nb\xe4d\n", r"l\.txt, line 2: byte 2 is not UTF-8\."),
+        ("l.csv", b"query\ngood\nb\xe4d\n", r"l\.csv, line 3: byte 2 is not UTF-8"),
+        ("l.txt", "sofa".encode("utf-16"), r"l\.txt is text in UTF-16"),
         ("l.csv", "question,n\na,1\n", r"no column called query, text or q; it has question, n"),
-        ("l.csv", "", r"no column called query, text or q; it has nothing"),
-        ("l.tsv", "", r"no column called query, text or q; it has nothing"),
+        ("l.csv", "", r"l\.csv is empty: expected a header"),
+        ("l.tsv", "", r"l\.tsv is empty: expected a header"),
         ("l.csv", 'query,n\n"a,1\n', r"l\.csv, line 2: "),
-        ("l.csv", "query,n\na,1\nb\n", r"line 3: expected 2 columns, found 1"),
-        ("l.tsv", "query\tn\na\t1\nb\n", r"line 3: expected 2 columns, found 1"),
-        ("l.jsonl", '{"query": "a"}\n{"query"\n', r"line 2 is not JSON"),
-        ("l.jsonl", "[" * 100_000, r"line 1 is not JSON"),
-        ("l.jsonl", '{"query": "a"}\n{"query": 5}\n', r"line 2 has no text under query, text or q"),
-        ("l.jsonl", '["a"]\n', r"line 1 has no text under query, text or q"),
-        ("l.jsonl", '{"query": "\\ud83d"}\n', r"line 1 has half a character"),
+        ("l.csv", "query,n\na,1\nb\n", r"line 3: expected 2 columns \(query, n\), found 1"),
+        ("l.tsv", "query\tn\na\t1\nb\n", r"line 3: expected 2 columns \(query, n\), found 1"),
+        ("l.jsonl", '{"query": "a"}\n{"query"\n', r"line 2: not JSON"),
+        ("l.jsonl", "[" * 100_000, r"line 1: not JSON"),
+        ("l.jsonl", '{"query": "a"}\n{"query": 5}\n', r"line 2: the query is '5', not a text"),
+        ("l.jsonl", '["a"]\n', r"line 1: expected a JSON object"),
+        ("l.jsonl", '{"query": "a"}\n{"n": 1}\n', r"line 2 has no column called query, text or q; it has n"),
+        ("l.jsonl", '{"query": "\\ud83d"}\n', r"line 1: the query has half a surrogate pair"),
+        ("l.txt", "a\n" + "x" * (MAX_LINE_BYTES + 1), f"line 2 is longer than {MAX_LINE_BYTES:,} bytes"),
         ("l.txt", "\n  \n", "has no queries"),
         ("l.csv", "query\n", "has no queries"),
     ],
