@@ -2,8 +2,8 @@
 
     python -m benchmarks.validate_cost
 
-300 queries on 9,750 films, MiniLM on the CPU, a Milvus 2.3.5 and an MLflow server of its own. Building takes two minutes. Both sides run in
-turn, each in a process of its own; with other work on the machine the ratios mean little.
+300 queries on 9,750 films, MiniLM on the CPU, a Milvus 2.3.5 and an MLflow server of its own. Building takes five minutes. All sides run in
+turn, each in a process of its own; with other work on the machine the ratios mean little. Needs requirements-minilm.txt.
 """
 
 from __future__ import annotations
