@@ -70,8 +70,9 @@ def _opened(file: File) -> Iterator[IO[bytes]]:
     try:
         with file.open("rb") as stream:
             yield stream
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror or error}.") from None
+    # ValueError: a name that no file can have, with a zero byte or half a surrogate pair.
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     # What archives raise: damaged, or (a RuntimeError) with a password.
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError, KeyError) as error:
         raise UsageError(f"{file} cannot be read from its archive: {error}.") from None

@@ -107,6 +107,14 @@ def test_a_missing_suite_is_told(tmp_path):
         golden.load(tmp_path)
 
 
+@pytest.mark.parametrize("field", ["queries", "judgments"])
+@pytest.mark.parametrize("name", [r"a\0b", r"\ud800", "x" * 5_000])
+def test_a_name_that_no_file_can_have_is_told(tmp_path, field, name):
+    """A zero byte, half a character, or more than a name may be long: one line, not a traceback."""
+    with pytest.raises(UsageError, match=r"cannot be read"):
+        golden.load(write(tmp_path, yaml=f'measures: [nDCG@10]\n{field}: "{name}"\n'))
+
+
 def test_missing_and_ambiguous_files_are_told(tmp_path):
     """Nobody guesses which of two is meant."""
     write(tmp_path).joinpath("queries.tsv").write_text("id\ttext\n")
