@@ -77,6 +77,10 @@ class Assessment(_Part):
     evidence: Evidence
     candidate: PairFacts
     production: PairFacts | None = None
+    production_name: str = ""
+    """The pair, or collection that the kit did not build, behind the alias, or that should be there."""
+    production_unmeasured: str = ""
+    """Why that could not be compared with; empty where it was, or where there is none."""
     leading: str
     queries: tuple[QueryRow, ...]
     improved: tuple[SideBySide, ...] = ()

@@ -51,6 +51,14 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A pair that should be production, and why it is not."""
+
+    collection: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """One service at one moment. `target` is the physical collection behind the alias, stamped by the kit or not."""
 
@@ -92,12 +100,16 @@ class Catalogue:
         gone = f"replaced {previous}, which is not a pair on this server any more" if previous else "has no predecessor"
         raise Refused(f"Production {production.pair} {gone}.", hint=self.alternatives())
 
-    def lost_production(self) -> str:
-        """The pair that served last, where the alias is gone that should point to it; empty where all is well or nothing has served yet."""
-        served = [entry for entry in self.entries if entry.stamp.has_served]
-        if self.target is not None or not served:
-            return ""
-        return max(served, key=lambda entry: (entry.stamp.retired_at is None, entry.stamp.last_active)).pair.collection
+    def lost_production(self) -> Lost | None:
+        """What the alias should point to, where it is gone though something has served, or may have; None where all is well."""
+        if self.target is not None:
+            return None
+        if served := [entry for entry in self.entries if entry.stamp.has_served]:
+            name = max(served, key=lambda entry: (entry.stamp.retired_at is None, entry.stamp.last_active)).pair.collection
+            return Lost(name, f"the alias {self.alias} points to nothing, though {name} has served")
+        if self.unreadable:
+            return Lost(self.unreadable[0].collection, f"the alias {self.alias} points to nothing, and whether this pair has served cannot be read")
+        return None
 
     def alternatives(self) -> str:
         return self._list("With --to one can go to", [e for e in self.entries if e.can_serve])
@@ -126,6 +138,8 @@ def read(store: VectorStore, settings: Settings) -> Catalogue:
         except Refused as error:
             unreadable.append(Unreadable(name, str(error)))
             continue
+        if stamp is None and name == target:
+            unreadable.append(Unreadable(name, f"The alias {settings.alias} points to {name}, which has the name of a pair and no stamp."))
         if stamp is not None and stamp.service != settings.service and name == target:
             raise Refused(f"The alias {settings.alias} serves {stamp.service!r}, not {settings.service!r}.", hint="Give the service a name of its own.")
         if stamp is not None and stamp.service == settings.service:

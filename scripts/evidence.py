@@ -31,6 +31,8 @@ class Evidence(BaseModel):
     production: str
     """The pair, or foreign collection, behind the alias at the time; empty where there was none."""
     production_means: dict[str, float]
+    replayed_log: str = ""
+    """The digest of the logged queries that were replayed; empty where none were."""
     gates: tuple[GateResult, ...]
     verdict: Verdict
     why: str
@@ -49,13 +51,17 @@ def of_stamp(pair: str, stamp: Stamp) -> Evidence:
         evidence = Evidence.model_validate_json(stamp.evidence)
     except ValidationError:
         raise Refused(f"The evidence stamped on {pair} cannot be read.", hint="Validate it again.") from None
+    if evidence.pair != pair:
+        raise Refused(f"The evidence stamped on {pair} is of {evidence.pair}.", hint="Validate it again.")
     if evidence.digest != stamp.evidence_digest:
         raise Refused(f"The evidence stamped on {pair} is not what its digest {stamp.evidence_digest[:12]} was made of.", hint="Validate it again.")
     return evidence
 
 
 def check_current(evidence: Evidence, stamp: Stamp, suite: Suite, *, rows: int, production: str | None) -> None:
-    """Refuses evidence that the world has left behind, and names what moved."""
+    """Refuses evidence that is no pass, or that the world has left behind, and names what moved."""
+    if evidence.verdict is not Verdict.PASS:
+        raise Refused(f"The verdict on {evidence.pair} is {evidence.verdict}.", hint=f"Run `validate --pair {evidence.pair}`.")
     moved = [
         f"{what} was {then or 'nothing'}, is {now or 'nothing'}"
         for what, then, now in (

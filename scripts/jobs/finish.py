@@ -56,10 +56,10 @@ def finish(parts: Parts, pair: str, report: SyncReport | None = None) -> Finishe
         )
     if content == entry.stamp.content:
         return Finished(entry.pair, readiness)
-    # A verdict was about other content: it does not hold any more.
+    # A verdict was about other content: it does not hold any more. Of the same content somebody may have given another one meanwhile.
     same = entry.stamp.content is not None and entry.stamp.content.fingerprint == content.fingerprint
-    state = entry.stamp.state if same and entry.stamp.state is not State.BUILDING else State.BUILT
-    store.set_properties(pair, entry.stamp.changes(content=content, state=state))
+    told = {} if same and entry.stamp.state is not State.BUILDING else {"state": State.BUILT}
+    store.set_properties(pair, entry.stamp.changes(content=content, **told))
     return Finished(entry.pair, readiness, _logged(parts, entry, report))
 
 

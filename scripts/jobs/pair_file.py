@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from scripts import outputs
 from scripts.errors import UsageError
 from scripts.pair import require_pair
 
 
 def write(path: Path, facts: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Raises UsageError where it cannot be written."""
+    outputs.write(path, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
 
 def read(pair: str) -> str:

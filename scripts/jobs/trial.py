@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from scripts.assessment import Assessment
 from scripts.catalogue import Catalogue, Entry
@@ -19,6 +20,7 @@ from scripts.quality.gates.index import SameVectors
 from scripts.quality.measures import Measured
 from scripts.quality.seen import Baseline, Seen
 
+T = TypeVar("T")
 Told = Callable[[str], None]
 
 
@@ -35,19 +37,40 @@ class Trial:
         self._ours: Side | None = None
         self._theirs: Side | None = None
         self._titles: dict[str, str] = {}
-        self.unasked = ""
-        """Why the candidate could not be asked; empty where it was."""
+        self._unseen: dict[str, str] = {}
+        self.unasked: KitError | None = None
+        """Why the candidate could not be asked; None where it was."""
 
     def seen(self) -> Seen:
-        """Raises Unreachable where nothing can be seen at all; whatever else keeps the candidate from being asked is `unasked`."""
+        """Raises Unreachable where nothing can be seen at all. Whatever else goes wrong is kept, as `unasked` or in `unseen`."""
         baseline = self._ask_production()
+        self._tell(f"asking the candidate {self._entry.pair}")
         try:
-            return self._candidate_beside(baseline)
+            self._ours = ours = ask(self._entry, self._suite, self._parts)
         except Unreachable:
             raise
         except KitError as error:
-            self.unasked = str(error)
+            self.unasked = error
             return Seen(candidate=Measured(), baseline=baseline, slices=self._suite.slices)
+        return Seen(
+            candidate=ours.measured,
+            baseline=baseline,
+            slices=self._suite.slices,
+            missing=self._try("missing", self._missing, ours),
+            index=self._try("index", self._examined, ours),
+            latency=self._try("latency", self._latency, ours),
+            replayed=self._try("replayed", self._replay, ours),
+            unseen=self._unseen,
+        )
+
+    def _try(self, part: str, look: Callable[[Side], T], ours: Side) -> T | None:
+        try:
+            return look(ours)
+        except Unreachable:
+            raise
+        except KitError as error:
+            self._unseen[part] = str(error)
+            return None
 
     def assessment(self, evidence: Evidence, seen: Seen) -> Assessment:
         suite, leading, production = self._suite, self._suite.measures[0], self._world.production
@@ -56,6 +79,8 @@ class Trial:
             evidence=evidence,
             candidate=assessing.pair_facts(self._entry),
             production=assessing.pair_facts(production) if production else None,
+            production_name=seen.baseline.pair,
+            production_unmeasured=seen.baseline.unmeasured_because,
             leading=leading,
             queries=rows,
             slices=assessing.slice_rows(suite, seen),
@@ -72,8 +97,8 @@ class Trial:
 
     def _ask_production(self) -> Baseline:
         world, suite = self._world, self._suite
-        if unknown := world.lost_production():
-            return Baseline(pair=unknown, unmeasured_because=f"the alias {world.alias} points to nothing, though {unknown} has served")
+        if lost := world.lost_production():
+            return Baseline(pair=lost.collection, unmeasured_because=lost.why)
         if world.target is None:
             return Baseline()
         if world.production is None:
@@ -86,20 +111,7 @@ class Trial:
             self._theirs = ask(world.production, suite, self._parts)
         except KitError as error:
             return Baseline(pair=world.target, unmeasured_because=str(error))
-        return Baseline(pair=world.target, measured=self._theirs.measured(suite))
-
-    def _candidate_beside(self, baseline: Baseline) -> Seen:
-        self._tell(f"asking the candidate {self._entry.pair}")
-        self._ours = ours = ask(self._entry, self._suite, self._parts)
-        return Seen(
-            candidate=ours.measured(self._suite),
-            baseline=baseline,
-            slices=self._suite.slices,
-            missing=self._missing(ours),
-            index=self._examined(ours),
-            latency=self._latency(ours),
-            replayed=self._replay(ours),
-        )
+        return Baseline(pair=world.target, measured=self._theirs.measured)
 
     def _missing(self, ours: Side) -> Missing:
         relevant = self._suite.relevant_documents()
@@ -126,4 +138,4 @@ class Trial:
         found = replay.compare(self._logged.queries, after, before)
         for side, answers in asked:
             self._titles |= replay.titles(found, self._logged, answers, title_column(side.entry, self._suite.title))
-        return found
+        return found.model_copy(update={"log": self._logged.name, "log_digest": self._logged.digest})

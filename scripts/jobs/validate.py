@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts import catalogue, golden, report, run_log
+from scripts import catalogue, golden, outputs, report, run_log
 from scripts.assessment import Assessment
 from scripts.catalogue import Entry
-from scripts.errors import KitError, Refused
+from scripts.errors import AnswerIsNo, KitError, Refused
 from scripts.evidence import Evidence
 from scripts.golden import Suite
 from scripts.jobs.trial import Told, Trial
@@ -42,15 +42,14 @@ class Validated:
         return self.evidence.model_dump(mode="json") | {"digest": self.evidence.digest, "notes": list(self.notes)}
 
     def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.evidence.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        outputs.write(path, self.evidence.model_dump_json(indent=2) + "\n")
 
     def report(self, folder: Path) -> None:
         report.files.write(self.assessment, folder)
 
 
 def validate(parts: Parts, pair: str, *, log: Path | None = None, tell: Told = lambda step: None) -> Validated:
-    """Safe to run again; the new verdict replaces the old one, so a run that fails or cannot tell withdraws an earlier pass.
+    """Safe to run again. It begins by withdrawing an earlier pass, so however it ends, nothing is promoted on what was seen before.
 
     `log` is a log of real queries to replay beside the suite's. `tell` is told of each step. Raises Refused for a pair that is not built,
     is not loaded, or is production itself; UsageError for a faulty suite or log.
@@ -61,6 +60,7 @@ def validate(parts: Parts, pair: str, *, log: Path | None = None, tell: Told = l
     suite = golden.load(parts.settings.golden_folder)
     logged = replay.read_log(log or suite.replay) if log or suite.replay else None
     _refuse_unready(store, entry)
+    entry = _withdrawn(store, entry)
     trial = Trial(parts, world, entry, suite, logged, tell)
     seen = trial.seen()
     results = gates.judge(suite.gates, seen)
@@ -77,6 +77,7 @@ def validate(parts: Parts, pair: str, *, log: Path | None = None, tell: Told = l
         means=seen.candidate.means,
         production=world.target or "",
         production_means=seen.baseline.measured.means if seen.baseline.measured else {},
+        replayed_log=seen.replayed.log_digest if seen.replayed else "",
         gates=results,
         verdict=verdict,
         why=why if len(why) <= _WHY_CHARS else f"{why[: _WHY_CHARS - 1]}…",
@@ -97,10 +98,20 @@ def _refuse_unready(store: VectorStore, entry: Entry) -> None:
         raise Refused(f"{entry.pair} is not loaded.", hint=f"Run `finish --pair {entry.pair}`.")
 
 
-def _verdict(results: tuple[GateResult, ...], suite: Suite, seen: Seen, unasked: str) -> tuple[Verdict, str]:
+def _withdrawn(store: VectorStore, entry: Entry) -> Entry:
+    """The pair without its earlier pass: however this validation ends, also by Ctrl-C, nothing is promoted on what was seen before."""
+    if entry.stamp.state is not State.VALIDATED:
+        return entry
+    earlier = {"state": State.BUILT, "verdict": "", "evidence": "", "evidence_digest": ""}
+    store.set_properties(entry.pair.collection, entry.stamp.changes(**earlier))
+    return replace(entry, stamp=entry.stamp.changed(**earlier))
+
+
+def _verdict(results: tuple[GateResult, ...], suite: Suite, seen: Seen, unasked: KitError | None) -> tuple[Verdict, str]:
     """The gates' verdict, withheld where suite, candidate or baseline do not allow one; and why, in one line."""
     if unasked:
-        return Verdict.INCONCLUSIVE, f"the candidate could not be asked: {unasked}"
+        unfit = isinstance(unasked, AnswerIsNo)
+        return Verdict.FAIL if unfit else Verdict.INCONCLUSIVE, f"the candidate could not be asked: {unasked}"
     verdict = gates.verdict(results)
     if verdict is not Verdict.FAIL:
         if not suite.judged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,23 +15,21 @@ from scripts.ports import Collection, Hit, Parts
 from scripts.quality.measures import Measured, Run, measure
 
 SHOWN = 10
+# Hits are many: 10,000 queries by R@1000 would be gigabytes.
+MEASURED_AT_ONCE = 500
 _TITLES = ("title", "name")
 
 
 @dataclass(frozen=True)
 class Side:
-    """One pair of the comparison, asked. `vectors` float32 [queries, dimension] and `answers` follow `queries`, the ids of the judged queries."""
+    """One pair of the comparison, asked. `vectors`, float32 [queries, dimension], follow `queries`, the ids of the judged queries."""
 
     entry: Entry
     collection: Collection
     encoder: Encoder
     queries: tuple[str, ...]
     vectors: np.ndarray
-    answers: list[list[Hit]] = field(repr=False)
-
-    def measured(self, suite: Suite) -> Measured:
-        run: Run = {query: {str(hit.key): -float(rank) for rank, hit in enumerate(hits)} for query, hits in zip(self.queries, self.answers, strict=True)}
-        return measure(suite, run)
+    measured: Measured
 
     def shown(self, queries: Sequence[str], title: str) -> dict[str, list[tuple[str, str]]]:
         """For each of these queries its first ten results, key and title. Asked again, because titles of everything would cost more."""
@@ -51,9 +49,17 @@ def ask(entry: Entry, suite: Suite, parts: Parts) -> Side:
     queries = tuple(suite.judged)
     collection = parts.store.open(entry.pair.collection)
     if not queries:
-        return Side(entry, collection, encoder, (), np.empty((0, entry.stamp.layout.dimension), dtype=np.float32), [])
+        return Side(entry, collection, encoder, (), np.empty((0, entry.stamp.layout.dimension), dtype=np.float32), Measured())
     vectors = encoder.queries([suite.queries[query].text for query in queries])
-    return Side(entry, collection, encoder, queries, vectors, collection.search(vectors, suite.depth))
+    measured = Measured()
+    for start in range(0, len(queries), MEASURED_AT_ONCE):
+        some = slice(start, start + MEASURED_AT_ONCE)
+        measured = measured.joined(measure(suite, _run(queries[some], collection.search(vectors[some], suite.depth)), queries[some]))
+    return Side(entry, collection, encoder, queries, vectors, measured)
+
+
+def _run(queries: Sequence[str], answers: list[list[Hit]]) -> Run:
+    return {query: {str(hit.key): -float(rank) for rank, hit in enumerate(hits)} for query, hits in zip(queries, answers, strict=True)}
 
 
 def title_column(entry: Entry, title: str) -> str:

@@ -139,6 +139,10 @@ class Change(_Facts):
 class Replayed(_Facts):
     """Logged queries asked of both pairs, each with its own model."""
 
+    log: str = ""
+    """The file's name."""
+    log_digest: str = ""
+    """Of its distinct queries, in order."""
     queries: int
     k: int
     overlap: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,19 +30,25 @@ class Measured:
         total = sum(self.weights[query] for query in asked)
         return sum(values[query] * self.weights[query] for query in asked) / total if total else None
 
+    def joined(self, other: Measured) -> Measured:
+        """Of this one's queries and, after them, of the other's."""
+        names = dict.fromkeys([*self.by_query, *other.by_query])
+        return Measured({name: self.by_query.get(name, {}) | other.by_query.get(name, {}) for name in names}, self.weights | other.weights)
+
     @property
     def means(self) -> dict[str, float]:
         return {measure: mean for measure in self.by_query if (mean := self.mean(measure)) is not None}
 
 
-def measure(suite: Suite, run: Run) -> Measured:
-    """The suite's measures of a run, over the judged queries. A query without results scores zero. No judged query: no means.
+def measure(suite: Suite, run: Run, queries: Sequence[str] | None = None) -> Measured:
+    """The suite's measures of a run, over the judged queries, or over these of them. A query without results scores zero. No judged query: no means.
 
     Computed by ir_measures (MacAvaney et al., ECIR 2022) under its standard names.
     """
-    by_query: dict[str, dict[str, float]] = {name: dict.fromkeys(suite.judged, 0.0) for name in suite.measures}
+    judged = suite.judged if queries is None else {query: suite.judged[query] for query in queries}
+    by_query: dict[str, dict[str, float]] = {name: dict.fromkeys(judged, 0.0) for name in suite.measures}
     parsed = [ir_measures.parse_measure(name) for name in suite.measures]
-    answered = {query: dict(run[query]) for query in suite.judged if run.get(query)}
-    for metric in ir_measures.iter_calc(parsed, suite.judged, answered) if answered else ():
+    answered = {query: dict(run[query]) for query in judged if run.get(query)}
+    for metric in ir_measures.iter_calc(parsed, judged, answered) if answered else ():
         by_query[str(metric.measure)][metric.query_id] = float(metric.value)
-    return Measured(by_query, {query: suite.queries[query].weight for query in suite.judged})
+    return Measured(by_query, {query: suite.queries[query].weight for query in judged})

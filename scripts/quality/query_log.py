@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts import digests
 from scripts.errors import UsageError
 from scripts.golden.formats import as_text
 from scripts.golden.lines import endless_lines
@@ -29,6 +30,10 @@ class Log:
     repeated: int = 0
     complete: bool = True
     """Whether the log was read to its end."""
+
+    @property
+    def digest(self) -> str:
+        return digests.of_json(self.queries)
 
     def told(self) -> str:
         """In words, for the first line of a result."""

@@ -37,3 +37,5 @@ class Seen:
     index: IndexFacts | None = None
     latency: Latency | None = None
     replayed: Replayed | None = None
+    unseen: Mapping[str, str] = field(default_factory=dict)
+    """Why a part is None though it was looked for, by its name."""

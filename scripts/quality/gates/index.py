@@ -21,7 +21,7 @@ _NEEDS_LENGTH_ONE = "IP"
 class _OnIndex(Judged):
     def judge(self, seen: Seen) -> GateResult:
         if seen.index is None:
-            return self.result(Outcome.INCONCLUSIVE, "the collection was not looked at")
+            return self.result(Outcome.INCONCLUSIVE, seen.unseen.get("index", "the collection was not looked at"))
         return self._of(seen.index)
 
     def _of(self, facts: IndexFacts) -> GateResult:

@@ -159,7 +159,7 @@ class KnownDocuments(Judged):
 
     def judge(self, seen: Seen) -> GateResult:
         if seen.missing is None:
-            return self.result(Outcome.INCONCLUSIVE, "not looked for")
+            return self.result(Outcome.INCONCLUSIVE, seen.unseen.get("missing", "not looked for"))
         share = seen.missing.missing / max(seen.missing.relevant, 1)
         why = f"{seen.missing.missing:,} of {seen.missing.relevant:,} relevant documents are not in the collection"
         if within(share, self.at_most):

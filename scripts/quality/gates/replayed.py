@@ -16,7 +16,7 @@ class _OnReplay(Judged):
         if seen.baseline.absent:
             return self.result(Outcome.NOT_APPLICABLE, "there is no production to compare with")
         if seen.replayed is None:
-            why = seen.baseline.unmeasured_because or "no queries were replayed: give a log with --replay, or name it in suite.yaml"
+            why = seen.unseen.get("replayed") or seen.baseline.unmeasured_because or "no queries were replayed: give a log with --replay, or name it in suite.yaml"
             return self.result(Outcome.INCONCLUSIVE, why)
         if not seen.replayed.queries:
             return self.result(Outcome.INCONCLUSIVE, "the log has no query to replay")
