@@ -163,3 +163,14 @@ def test_means_are_those_of_ir_measures_where_every_query_weighs_the_same(judged
     filled = {query: run[query] or {"nothing of the kind": 0.0} for query in loaded.judged}
     theirs = ir_measures.calc_aggregate([ir_measures.parse_measure(name) for name in loaded.measures], loaded.judged, filled)
     assert measure(loaded, run).means == pytest.approx({str(name): value for name, value in theirs.items()}, abs=1e-9)
+
+
+def test_queries_measured_a_few_at_a_time_add_up(judged_run):
+    """Nobody has to hold the hits of all of them."""
+    whole, run = judged_run
+    queries = list(whole.judged)
+    parts = Measured()
+    for start in range(0, len(queries), 7):
+        some = queries[start : start + 7]
+        parts = parts.joined(measure(whole, {query: run[query] for query in some if query in run}, some))
+    assert parts == measure(whole, run)
