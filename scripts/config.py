@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import SecretStr, ValidationError
 
+from scripts import plain_yaml
 from scripts.errors import UsageError
 from scripts.settings import EMBEDDED_FOLDER, Environment, Settings
 
@@ -20,11 +20,12 @@ def load(path: Path, environ: dict[str, str] | None = None) -> Settings:
     Raises UsageError naming the field that is wrong and, where one is near, the name that was meant.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UsageError(f"There is no configuration at {path}.", hint="Write a promotion.yaml (see README), or pick one with --config.") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:  # yaml raises ValueError on dates that do not exist
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}.") from None
+    raw = plain_yaml.parsed(text, path)
     if not isinstance(raw, dict):
         raise UsageError(f"{path} is not a mapping of settings.", hint="It begins with `service: …`.")
     reserved = {"root", "environment"} & raw.keys()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts import config
+from scripts import config, plain_yaml
 from scripts.errors import UsageError
 from scripts.layout import FieldType, IndexType
 from scripts.settings import BadRow, OnBadRow, SourceSettings, template_columns
@@ -260,3 +260,25 @@ def test_a_folder_is_no_configuration(tmp_path):
     """--config shop instead of shop/promotion.yaml."""
     with pytest.raises(UsageError, match="cannot be read"):
         config.load(tmp_path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("service: other\n", "promotion.yaml, line 2: 'service' is there twice, first in line 1. Leave one of them."),
+        ("pace: {rows_per_second: 1, rows_per_second: 2}\n", "line 2: 'rows_per_second' is there twice, first in line 2"),
+        ("index:\n  type: FLAT\n  'type': HNSW\n", "line 4: 'type' is there twice, first in line 3"),
+    ],
+)
+def test_a_setting_that_is_there_twice_is_told(tmp_path, lines, told):
+    """With both lines: YAML would take the last one silently."""
+    (tmp_path / "promotion.yaml").write_text("service: shop\n" + lines)
+    with pytest.raises(UsageError) as refusal:
+        config.load(tmp_path / "promotion.yaml", environ={})
+    assert told in str(refusal.value)
+
+
+def test_what_is_merged_may_be_overridden(tmp_path):
+    """`<<` takes another mapping's settings, and the section's own win; that is no setting twice."""
+    text = "base: &base {name: shop}\nmodel: {<<: *base, name: mine}\nagain: {<<: *base}\n"
+    assert plain_yaml.parsed(text, tmp_path) == {"base": {"name": "shop"}, "model": {"name": "mine"}, "again": {"name": "shop"}}

@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import ir_measures
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from scripts import plain_yaml
 from scripts.errors import UsageError
 from scripts.golden.lines import whole
-from scripts.quality.gates import ON_MEASURES, Gate, check_kind
+from scripts.quality.gates import DECISIVE, ON_MEASURES, Gate, check_kind
 
 # As deep as TREC runs go, for measures that have no cutoff of their own; and as many hits as Milvus gives.
 UNCUT_DEPTH, MAX_DEPTH = 1_000, 16_384
 
 # What they say is stamped on a pair, where 64 KB are all there is.
-MAX_GATES = 40
+MAX_GATES = MAX_MEASURES = 40
+
+# By the beginnings of their names: how much is judged, and how many queries, relevant documents and hits there are.
+_SAY_NOTHING_OF_WHAT_IS_FOUND = ("Judged", "Num")
 
 # Where suite.yaml names no file: what the kit writes, and the layout of BEIR.
 QUERY_FILES = ("queries.csv", "queries.tsv", "queries.jsonl")
@@ -32,7 +35,7 @@ class Description(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    measures: tuple[str, ...] = Field(min_length=1)
+    measures: tuple[str, ...] = Field(min_length=1, max_length=MAX_MEASURES)
     gates: tuple[Gate, ...] = Field(default=(), max_length=MAX_GATES)
     queries: str = ""
     judgments: str = ""
@@ -78,16 +81,16 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 
 def _parsed(path: Path) -> Description:
-    text = whole(path)
+    raw = plain_yaml.parsed(whole(path), path)
     try:
-        return Description.model_validate(yaml.safe_load(text))
+        return Description.model_validate(raw)
     except ValidationError as error:
         # A misspelled name is one too many and one too few; the first says more.
         fault = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         where = ".".join(str(part) for part in fault["loc"]) or "the file"
         hint = nearest(where, list(Description.model_fields)) if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1 else ""
         raise UsageError(f"{path}: {where}: {fault['msg'].removeprefix('Value error, ')}.", hint=hint) from None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}.") from None
 
 
@@ -109,7 +112,17 @@ def _standard_gate(gate: Gate, measures: tuple[str, ...], path: Path) -> Gate:
     named = gate.model_copy(update={"measure": _standard_name(gate.measure, path)})
     if named.measure not in measures:
         raise UsageError(f"{path}: a gate asks for {named.measure}, which is not among the measures ({', '.join(measures)}).", hint="Add it to them.")
+    if gate.gate in DECISIVE and not _says_what_is_found(named.measure):
+        raise UsageError(
+            f"{path}: the gate {gate.gate} is on {named.measure}, which says nothing of whether what is found is good.",
+            hint="Measure it, and decide by another, such as nDCG@10.",
+        )
     return named
+
+
+def _says_what_is_found(measure: str) -> bool:
+    """Counts and shares of judgments do not, nor does a measure that leaves out whatever nobody has judged."""
+    return not measure.startswith(_SAY_NOTHING_OF_WHAT_IS_FOUND) and not ir_measures.parse_measure(measure).params.get("judged_only")
 
 
 def _standard_name(name: str, path: Path) -> str:

@@ -20,6 +20,10 @@ QUERY_COLUMNS = {
     "weight": ("weight",),
 }
 JUDGMENT_COLUMNS = {"query": ("query_id", "query-id", "qid"), "grade": ("grade", "score", "relevance", "rating")}
+# Ids and slices are named in what is stamped on a pair, where 64 KB are all there is.
+MAX_ID, MAX_SLICE = 256, 100
+# Beyond, sums of floats overflow or forget their smallest parts.
+MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
 _TREC_ITERATION = "iteration"
 
 
@@ -68,7 +72,7 @@ def queries(file: File) -> Iterator[Query]:
     for row, names in _named(file, query_columns):
         values = {role: row.values[name] for role, name in names.items()}
         yield Query(
-            id=_id(values["id"], "the query's id", file, row),
+            id=bounded(_id(values["id"], "the query's id", file, row), "the query's id", MAX_ID, f"{file}, line {row.line}"),
             text=as_text(values["text"], "the query's text", file, row),
             slices=_slices(values.get("slice"), file, row),
             weight=_weight(values.get("weight"), file, row),
@@ -151,7 +155,14 @@ def as_text(value: Any, what: str, file: File, row: Row) -> str:
 def _slices(value: Any, file: File, row: Row) -> tuple[str, ...]:
     parts = value if isinstance(value, list) else ("" if value is None else as_text(value, "the slice", file, row)).split(";")
     names = (as_text(part, "the slice", file, row).strip() for part in parts)
-    return tuple(dict.fromkeys(name for name in names if name))
+    return tuple(dict.fromkeys(bounded(name, "the slice", MAX_SLICE, f"{file}, line {row.line}") for name in names if name))
+
+
+def bounded(text: str, what: str, most: int, place: str) -> str:
+    """The text. Raises UsageError, naming the place, where it has more characters than `most`."""
+    if len(text) > most:
+        raise UsageError(f"{place}: {what} {text[:40]!r}… has {len(text):,} characters, more than {most}.")
+    return text
 
 
 def _weight(value: Any, file: File, row: Row) -> float:
@@ -161,6 +172,6 @@ def _weight(value: Any, file: File, row: Row) -> float:
         weight = float(value) if type(value) in (int, float, str) else math.nan
     except (ValueError, OverflowError):
         weight = math.nan
-    if not (0 < weight < math.inf):
-        raise UsageError(f"{file}, line {row.line}: the weight {str(value)[:40]!r} is not a number above 0.")
+    if not (MIN_WEIGHT <= weight <= MAX_WEIGHT):
+        raise UsageError(f"{file}, line {row.line}: the weight {str(value)[:40]!r} is not a number from 0.000001 to 1,000,000.")
     return weight

@@ -15,7 +15,7 @@ from typing import Any
 
 from scripts.errors import Refused, UsageError
 from scripts.golden.description import Files
-from scripts.golden.formats import judgment_columns, query_columns
+from scripts.golden.formats import MAX_ID, MAX_SLICE, bounded, judgment_columns, query_columns
 from scripts.golden.imports.collecting import Imported
 from scripts.golden.lines import lines
 from scripts.golden.query import Query
@@ -92,6 +92,9 @@ class Appending:
 
     def _query_line(self) -> str:
         file, query = self._files.queries, self._query
+        bounded(query.id, "the query's id", MAX_ID, str(file))
+        for slice in query.slices:
+            bounded(slice, "the slice", MAX_SLICE, str(file))
         format = format_of(file)
         names = columns(file, format) or ["query_id", "query"]
         by_role = query_columns(names, f"{file}, line 1")

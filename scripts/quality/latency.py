@@ -11,7 +11,7 @@ from scripts.ports import Collection
 from scripts.quality.facts import Latency, Metered
 
 MEASURED_QUERIES = 100
-"""At most. Fewer than that and p99 is little more than the slowest."""
+"""At most. Of far fewer p99 is little more than the slowest."""
 WARM_UP_QUERIES = 10
 """The first searches of a connection pay for what later ones find ready: on 2.3.5 the first takes several times as long."""
 

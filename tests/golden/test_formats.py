@@ -69,6 +69,14 @@ def test_the_layout_of_beir_needs_nothing_but_suite_yaml(tmp_path):
     assert (len(read.queries), set(read.judged)) == (50, {"7", "8"})
 
 
+def test_ids_slices_and_weights_go_to_their_limits(tmp_path):
+    """The limits themselves are good enough."""
+    id, slice = "q" * 256, "s" * 100
+    queries = f"id,text,slice,weight\n{id},a,{slice},1000000\nq2,b,,0.000001\n"
+    read = golden.load(write(tmp_path, queries__csv=queries, judgments__csv=f"query_id,key,grade\n{id},1,3\n")).queries
+    assert list(read.values()) == [Query(id, "a", (slice,), 1e6), Query("q2", "b", (), 1e-6)]
+
+
 def test_the_same_judgment_twice_is_one(tmp_path):
     """Exports repeat rows; only a contradiction is a fault."""
     assert golden.load(write(tmp_path, judgments__csv="query_id,key,grade\nq1,1,3\nq1,1,3.0\n")).qrels == {"q1": {"1": 3}}
@@ -98,9 +106,15 @@ def test_a_tab_separated_text_keeps_its_quotation_marks(tmp_path):
         ({"queries__csv": 'id,text\nq1,"a\nq2,b\n'}, "line 2: not CSV: unexpected end of data"),
         ({"queries__csv": 'id,text\nq1,"a" b\n'}, "line 2: not CSV: "),
         ({"queries__csv": f"id,text\nq1,{'x' * 200_000}\n"}, "line 2: not CSV: field larger than field limit (131072)"),
-        ({"queries__csv": "id,text,weight\nq1,a,0\n"}, "line 2: the weight '0' is not a number above 0"),
-        ({"queries__csv": "id,text,weight\nq1,a,inf\n"}, "line 2: the weight 'inf' is not a number above 0"),
-        ({"queries__csv": "id,text,weight\nq1,a,heavy\n"}, "line 2: the weight 'heavy' is not a number above 0"),
+        ({"queries__csv": "id,text,weight\nq1,a,0\n"}, "line 2: the weight '0' is not a number from 0.000001 to 1,000,000"),
+        ({"queries__csv": "id,text,weight\nq1,a,inf\n"}, "line 2: the weight 'inf' is not a number from 0.000001 to 1,000,000"),
+        ({"queries__csv": "id,text,weight\nq1,a,heavy\n"}, "line 2: the weight 'heavy' is not a number from 0.000001 to 1,000,000"),
+        ({"queries__csv": "id,text,weight\nq1,a,1\nq2,b,1e308\n"}, "line 3: the weight '1e308' is not a number from 0.000001 to 1,000,000"),
+        ({"queries__csv": "id,text,weight\nq1,a,5e-324\n"}, "line 2: the weight '5e-324' is not a number from 0.000001 to 1,000,000"),
+        ({"queries__csv": f"id,text\nq1,a\n{'q' * 257},b\n"}, "… has 257 characters, more than 256"),
+        ({"queries__csv": f"id,text\nq1,a\n{'q' * 257},b\n"}, "queries.csv, line 3: the query's id 'qqq"),
+        ({"queries__csv": f"id,text,slice\nq1,a,short;{'s' * 101}\n"}, "… has 101 characters, more than 100"),
+        ({"queries__jsonl": '{"id": "1", "text": "a", "slice": ["' + "s" * 101 + '"]}\n'}, "queries.jsonl, line 1: the slice 'sss"),
         ({"queries__csv": b"id,text\nq1,so\xf6\n"}, "line 2: byte 6 is not UTF-8. Save it as UTF-8."),
         ({"queries__csv": "id,text\nq1,a\n".encode("utf-16")}, "is text in UTF-16. Save it as UTF-8."),
         ({"queries__csv": b"\x7fELF\0\0"}, "line 1: there is a zero byte, so this is not a text file"),

@@ -89,6 +89,12 @@ def test_a_suite_is_read_from_its_folder(tmp_path):
         (gates("measure: nDCG@10, at_least: 1"), "a gate is a mapping with a kind"),
         (gates("gate: floor, measure: R@100, at_least: 1"), "asks for R@100, which is not among the measures (nDCG@10). Add it to them."),
         (gates("gate: floor, measure: nDCG@10, at_most: 1"), "gates.0.floor"),
+        ("measures: [nDCG@10]\n" + "measures: [RR@10]\n", "line 2: 'measures' is there twice, first in line 1. Leave one of them."),
+        (gates("gate: floor, measure: nDCG@10, at_least: 1") + "gates: []\n", "line 3: 'gates' is there twice, first in line 2"),
+        (gates("gate: floor, measure: nDCG@10, at_least: 0.9, at_least: 0.1"), "line 2: 'at_least' is there twice, first in line 2"),
+        (f"measures: [{', '.join(f'P@{k}' for k in range(1, 42))}]\n", "measures: Tuple should have at most 40 items"),
+        (gates("gate: floor, measure: nDCG@10, at_least: 0"), "gates.0.floor.at_least: a floor of 0 says nothing"),
+        (gates("gate: query_floor, measure: nDCG@10, at_least: -1"), "gates.0.query_floor.at_least: a floor of -1 says nothing"),
         (gates("gate: floor, measure: nDCG@10, at_least: .nan"), "gates.0.floor.at_least"),
         (gates("gate: floor, measure: nDCG@10, at_least: 1, slice: colour"), "for the slice 'colour', which no query is in"),
     ],
@@ -99,6 +105,22 @@ def test_a_faulty_description_is_told_with_file_and_field(tmp_path, yaml, told):
         golden.load(write(tmp_path, yaml=yaml))
     assert told in str(error.value)
     assert str(tmp_path / "suite.yaml") in str(error.value)
+
+
+@pytest.mark.parametrize("measure", ["Judged@10", "NumQ", "NumRet", "NumRel", "NumRelRet", "P(judged_only=True)@10", "nDCG(judged_only=True)@10"])
+@pytest.mark.parametrize("gate", ["gate: floor, at_least: 0.1", "gate: query_floor, at_least: 0.1", "gate: max_loss, at_most: 0.1"])
+def test_what_says_nothing_of_what_is_found_is_measured_and_decides_nothing(tmp_path, measure, gate):
+    """How many hits there are, and how much of them was judged, is as good for a pair that finds nothing of use."""
+    assert len(golden.load(write(tmp_path, yaml=f'measures: ["{measure}"]\n')).measures) == 1
+    kind = gate.split(",")[0].removeprefix("gate: ")
+    with pytest.raises(UsageError, match=rf"suite\.yaml: the gate {kind} is on .*, which says nothing of whether what is found is good\. Measure it"):
+        golden.load(write(tmp_path, yaml=f'measures: ["{measure}"]\ngates: [{{{gate}, measure: "{measure}"}}]\n'))
+
+
+def test_a_measure_that_counts_what_nobody_judged_decides(tmp_path):
+    """As the default is, also where the suite says so."""
+    described = 'measures: [P@5]\ngates: [{gate: floor, at_least: 0.1, measure: "P(judged_only=False)@5"}]\n'
+    assert [gate.measure for gate in golden.load(write(tmp_path, yaml=described)).gates] == ["P@5"]
 
 
 def test_a_missing_suite_is_told(tmp_path):

@@ -72,6 +72,8 @@ def test_a_query_without_grades_is_not_written(tmp_path):
     [
         ({"qrels__txt": "q1 0 1 3\n"}, Query("q 2", "lamp"), "a", "'q 2' cannot be written into TREC qrels"),
         ({"qrels__txt": "q1 0 1 3\n"}, Query("q2", "lamp"), "a b", "'a b' cannot be written into TREC qrels"),
+        ({}, Query("q" * 257, "lamp"), "a", "the query's id 'qqq"),
+        ({"queries__csv": "id,text,slice\nq1,a,\n"}, Query("q2", "lamp", ("s" * 101,)), "a", "has 101 characters, more than 100"),
         ({"queries__tsv": "id\ttext\nq1\tred sofa\n"}, Query("q2", "tall\tlamp"), "a", "'tall\\tlamp' cannot be written between tabs"),
         ({"judgments__tsv": "query_id\tkey\tgrade\nq1\t1\t3\n"}, Query("q2", "lamp"), "a\tb", "'a\\tb' cannot be written between tabs"),
     ],

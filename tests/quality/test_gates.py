@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from scripts.quality.facts import Coverage, Latency, Metered, Missing, Recall, Reencoded, SourceFacts
 from scripts.quality.gates import KINDS, Gate, Outcome, check_kind
+from scripts.quality.measures import Measured
 from scripts.quality.seen import Baseline, Seen
 from tests.quality.sights import INDEX, LATENCY, NAMES, PROMPTS, QUERIES, REPLAYED, baseline, index, measured, seen
 
@@ -200,6 +201,34 @@ def test_why_a_part_was_not_read_is_told():
     assert made("ann_recall").judge(seen(index=facts)).why == "the collection is not loaded"
 
 
+def test_who_lets_all_documents_go_is_not_asked_which_are_missing():
+    """Keys of another type cannot be compared with production's: such a pair could never pass otherwise."""
+    facts = index(coverage=None, unread={"coverage": "its keys are strings, production's whole numbers"})
+    assert made("complete", at_most=0.99).judge(seen(index=facts)).outcome is Outcome.INCONCLUSIVE
+    result = made("complete", at_most=1).judge(seen(index=facts))
+    assert (result.outcome, result.why) == (Outcome.PASS, "all may be missing, so nobody looked")
+
+
+@pytest.mark.parametrize(("kind", "fields"), [("latency", {"at_most_ms": 1000}), ("latency_ratio", {"at_most": 1000})])
+@pytest.mark.parametrize(("percentile", "least"), [("p50", 20), ("p95", 20), ("p99", 90)])
+def test_few_searches_say_nothing_of_latency(kind, fields, percentile, least):
+    """One below the least is inconclusive, however fast; a suite of a hundred distinct queries is enough for each percentile."""
+    gate = made(kind, percentile=percentile, **fields)
+    one, few, enough = (gate.judge(seen(latency=LATENCY.model_copy(update={"queries": queries}))) for queries in (1, least - 1, least))
+    assert (one.outcome, few.outcome, enough.outcome) == (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE, Outcome.PASS)
+    assert few.why == f"{least - 1} measured queries are too few for {percentile}: {least} are needed"
+
+
+def test_a_result_is_short_enough_to_be_stamped():
+    """Whatever slices, ids and reasons are called; what was cut ends in an ellipsis."""
+    long = "é" * 5_000
+    values = {f"{number}{long}": 0.1 for number in range(20)}
+    what = seen(Measured({"nDCG@10": values}, dict.fromkeys(values, 1.0)), slices={long: frozenset(values)})
+    result = made("query_floor", **FLOOR, slice=long).judge(what)
+    assert (len(result.gate), len(result.why), {len(query) for query in result.worst}) == (300, 600, {100})
+    assert all(text.endswith("…") for text in (result.gate, result.why, *result.worst))
+
+
 def test_length_matters_under_inner_product_alone():
     """Cosine and distance take vectors as they are."""
     assert made("norms").judge(seen(index=index(unlike_one=1.0, metric="COSINE", stamped_metric="COSINE"))).outcome is Outcome.PASS
@@ -242,6 +271,9 @@ def test_a_gate_on_a_slice_judges_its_queries_alone():
         ("floor", {"measure": "nDCG@10"}),
         ("floor", FLOOR | {"max_loss": 0.1}),
         ("floor", FLOOR | {"at_least": NAN}),
+        ("floor", FLOOR | {"at_least": 0}),
+        ("floor", FLOOR | {"at_least": 1e-12}),
+        ("query_floor", FLOOR | {"at_least": -0.5}),
         ("max_loss", {"measure": "nDCG@10", "at_most": -0.1}),
         ("max_loss", {"measure": "nDCG@10", "at_most": 0.1, "confidence": 1}),
         ("judged", {"measure": "nDCG@10", "at_least": 0.5}),

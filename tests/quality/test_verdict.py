@@ -1,10 +1,14 @@
 """The relative gate's three verdicts, and what all gates say together."""
 
+from dataclasses import replace
+
 import pytest
 
+from scripts.quality.facts import Missing
 from scripts.quality.gates import KINDS, Outcome, Verdict, judge, verdict
 from scripts.quality.gates.index import ALWAYS, Collapse
 from scripts.quality.gates.measured import EnoughJudged, Floor, MaxLoss, QueryFloor
+from scripts.quality.gates.verdict import WHY_CHARS
 from scripts.quality.measures import Measured
 from scripts.quality.seen import Baseline
 from scripts.quality.statistics import MIN_QUERIES
@@ -161,6 +165,18 @@ def test_where_too_little_is_judged_nothing_fails_by_its_measures():
     assert {result.outcome for result in little[:4]} == {Outcome.INCONCLUSIVE}
     assert (verdict(enough), verdict(little)) == (Verdict.FAIL, Verdict.INCONCLUSIVE)
     assert little[1].why.startswith("0.1000 against a floor of 0.4, but 30% of what the candidate shows is judged, less than 60%")
+
+
+def test_a_withheld_result_stays_short():
+    """Both reasons are there, each cut where it is too long to be stamped."""
+    unknown = Missing(relevant=10, missing=9, examples=("x" * 2_000,))
+    named = QueryFloor(measure="nDCG@10", at_least=0.4)
+    what = replace(judged_seen(0.9), missing=unknown, candidate=Measured({"nDCG@10": {"q" * 2_000: 0.1}}, {"q" * 2_000: 1.0}))
+    result = next(result for result in judge([named], what) if result.kind == "query_floor")
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert len(result.why) == WHY_CHARS
+    assert result.why.startswith("1 of 1 queries are below 0.4")
+    assert "…, but 9 of 10 relevant documents are not in the collection" in result.why
 
 
 def test_too_little_judged_hides_no_fault_of_the_index():

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from scripts.quality.gates import index, measured, replayed, speed
-from scripts.quality.gates.verdict import GateResult, Outcome, Verdict
+from scripts.quality.gates.verdict import WHY_CHARS, GateResult, Outcome, Verdict, cut
 from scripts.quality.seen import Seen
 
 __all__ = ["DECISIVE", "KINDS", "ON_MEASURES", "REPLAYED", "Gate", "GateResult", "Outcome", "Verdict", "all_of", "check_kind", "judge", "verdict"]
@@ -97,4 +97,7 @@ def _withheld(gate: Gate, result: GateResult, unjudged: Mapping[str, str]) -> Ga
     if result.kind not in DECISIVE or result.outcome is not Outcome.FAIL:
         return result
     why = unjudged.get("") or unjudged.get(gate.slice)
-    return result.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "why": f"{result.why}, but {why.partition(':')[0]}"}) if why else result
+    if not why:
+        return result
+    but = f", but {cut(why.partition(':')[0], WHY_CHARS // 2)}"
+    return result.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "why": cut(result.why, WHY_CHARS - len(but)) + but})

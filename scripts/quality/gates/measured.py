@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from scripts.quality.gates.verdict import GateResult, Judged, Outcome, reaches, within
+from scripts.quality.gates.verdict import EXACT, ID_CHARS, GateResult, Judged, Outcome, cut, reaches, within
 from scripts.quality.seen import Seen
 from scripts.quality.statistics import MIN_QUERIES, effective_queries, mean_interval, queries_to_settle
 
 # A result is stamped on the pair, where room is short.
 NAMED = 10
+
+
+def _above_nothing(floor: float) -> float:
+    if floor <= EXACT:
+        raise ValueError(f"a floor of {floor:g} says nothing: whoever finds nothing reaches it; set it above 0")
+    return floor
+
+
+_Floor = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_above_nothing)]
 
 
 class _OnMeasure(Judged):
@@ -31,7 +40,7 @@ class Floor(_OnMeasure):
     """The mean of a measure must reach `at_least`. A first pair, with no production to compare with, needs one."""
 
     gate: Literal["floor"] = "floor"
-    at_least: float = Field(allow_inf_nan=False)
+    at_least: _Floor
 
     def __str__(self) -> str:
         return f"{self._named()} >= {self.at_least:g}"
@@ -47,7 +56,7 @@ class QueryFloor(_OnMeasure):
     """Every single query, or every one of a slice, must reach `at_least`: for searches that may never break."""
 
     gate: Literal["query_floor"] = "query_floor"
-    at_least: float = Field(allow_inf_nan=False)
+    at_least: _Floor
 
     def __str__(self) -> str:
         return f"every query's {self._named()} >= {self.at_least:g}"
@@ -59,7 +68,7 @@ class QueryFloor(_OnMeasure):
         below = self.below(seen)
         worst = min(values.values())
         why = f"{len(below)} of {len(values)} queries are below {self.at_least:g}" + (f", first of all {below[0]!r} with {worst:.4f}" if below else "")
-        return self.limited(not below, why, candidate=worst, worst=tuple(below[:NAMED]))
+        return self.limited(not below, why, candidate=worst, worst=tuple(cut(query, ID_CHARS) for query in below[:NAMED]))
 
     def below(self, seen: Seen) -> list[str]:
         """The queries that miss it, worst first."""

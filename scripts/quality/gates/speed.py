@@ -8,9 +8,13 @@ from pydantic import Field
 
 from scripts.quality.facts import Metered
 from scripts.quality.gates.verdict import GateResult, Judged, Outcome, within
+from scripts.quality.latency import MEASURED_QUERIES, WARM_UP_QUERIES
 from scripts.quality.seen import Seen
 
 Percentile = Literal["p50", "p95", "p99"]
+
+# Of fewer searches than 20, p95 is the slowest; p99 wants what a hundred distinct queries leave when some of them have warmed up.
+MIN_MEASURED = {"p50": 20, "p95": 20, "p99": MEASURED_QUERIES - WARM_UP_QUERIES}
 
 
 class LatencyCeiling(Judged):
@@ -26,6 +30,8 @@ class LatencyCeiling(Judged):
     def judge(self, seen: Seen) -> GateResult:
         if seen.latency is None:
             return self.result(Outcome.INCONCLUSIVE, "latency was not measured")
+        if too_few := _too_few(seen.latency.queries, self.percentile):
+            return self.result(Outcome.INCONCLUSIVE, too_few)
         value = _of(seen.latency.candidate, self.percentile)
         return self.limited(within(value, self.at_most_ms), f"{value:.1f} ms over {seen.latency.queries} queries", candidate=value)
 
@@ -45,6 +51,8 @@ class LatencyRatio(Judged):
             return self.result(Outcome.NOT_APPLICABLE, "there is no production to compare with")
         if seen.latency is None or seen.latency.production is None:
             return self.result(Outcome.INCONCLUSIVE, f"production's latency was not measured: {seen.baseline.unmeasured_because or 'nothing was'}")
+        if too_few := _too_few(seen.latency.queries, self.percentile):
+            return self.result(Outcome.INCONCLUSIVE, too_few)
         ours, theirs = _of(seen.latency.candidate, self.percentile), _of(seen.latency.production, self.percentile)
         if theirs <= 0:
             return self.result(Outcome.INCONCLUSIVE, f"production's latency is {theirs:g} ms, which nothing can be a multiple of")
@@ -55,3 +63,9 @@ class LatencyRatio(Judged):
 
 def _of(metered: Metered, percentile: Percentile) -> float:
     return {"p50": metered.p50, "p95": metered.p95, "p99": metered.p99}[percentile]
+
+
+def _too_few(queries: int, percentile: Percentile) -> str:
+    """Why a percentile would say nothing; empty where it does."""
+    least = MIN_MEASURED[percentile]
+    return f"{queries} measured queries are too few for {percentile}: {least} are needed" if queries < least else ""

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from scripts.quality.statistics import Interval
 
-# Results are stamped on the pair, where 64 KB are all there is: keys and prompts, which are named, can be long.
-WHY_CHARS = 600
+# Results are stamped on the pair, where 64 KB are all there is: keys, ids and prompts, which are named, can be long.
+WHY_CHARS, GATE_CHARS, ID_CHARS = 600, 300, 100
 
 
 class Verdict(StrEnum):
@@ -20,17 +20,22 @@ class Verdict(StrEnum):
 
 
 # Sums of floats: a mean of 0.3 may come out as 0.29999999999999998, and is 0.3.
-_EXACT = 1e-9
+EXACT = 1e-9
 
 
 def reaches(value: float, limit: float) -> bool:
     """Whether it is at least that. What is not a number reaches nothing."""
-    return value >= limit - _EXACT
+    return value >= limit - EXACT
 
 
 def within(value: float, limit: float) -> bool:
     """Whether it is at most that. What is not a number is within nothing."""
-    return value <= limit + _EXACT
+    return value <= limit + EXACT
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many characters of it; an ellipsis says that there were more."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 class Outcome(StrEnum):
@@ -67,8 +72,8 @@ class Judged(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def result(self, outcome: Outcome, why: str, **figures: Any) -> GateResult:
-        short = why if len(why) <= WHY_CHARS else f"{why[: WHY_CHARS - 1]}…"
-        return GateResult(gate=str(self), kind=self.gate, outcome=outcome, why=short, **figures)  # type: ignore[attr-defined]
+        kind: str = self.gate  # type: ignore[attr-defined]
+        return GateResult(gate=cut(str(self), GATE_CHARS), kind=kind, outcome=outcome, why=cut(why, WHY_CHARS), **figures)
 
     def limited(self, good: bool, why: str, **figures: Any) -> GateResult:
         return self.result(Outcome.PASS if good else Outcome.FAIL, why, **figures)
