@@ -104,7 +104,7 @@ def _ask(documents: Sequence[Pooled], highest: int) -> Iterator[tuple[str, int]]
 
 
 def _told(document: Pooled) -> list[str]:
-    from scripts.jobs.golden_add import printable
+    from scripts.report.words import printable
 
     fields = [f"  {name}: {str(value)[:300]}" for name, value in document.fields.items() if value not in (None, "")]
     return [printable(line) for line in (f"  {document.title or document.key}", f"  key: {document.key}", *fields)]

@@ -19,6 +19,7 @@ from scripts.golden.writing import Appending
 from scripts.pair import State
 from scripts.ports import Hit, Parts
 from scripts.quality.asking import title_column
+from scripts.report.words import printable
 
 Grader = Callable[[Sequence[Pooled], int], Iterable[tuple[str, int]]]
 """Asks a person about documents that nobody has graded, given the highest grade: key and grade, as each is given. May end early."""
@@ -185,8 +186,3 @@ def _refuse_unknown(grades: Mapping[str, int], pooled: Sequence[Pooled], entries
         unknown -= checking.existing_documents(unknown, entry.stamp.layout.key.type, parts.store.open(entry.pair.collection))
     if unknown:
         raise UsageError(f"There is no document {min(unknown)!r} in the pairs that were searched.")
-
-
-def printable(text: str) -> str:
-    """Without what would move the cursor or colour the terminal: titles are other people's."""
-    return "".join(character if character.isprintable() else " " for character in text)

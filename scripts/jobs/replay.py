@@ -22,6 +22,7 @@ from scripts.quality.measures import Measured
 from scripts.quality.query_log import LIMIT, Log, read_log
 from scripts.quality.replay import Answers
 from scripts.quality.seen import Baseline, Seen
+from scripts.report.words import printable, shortened
 
 _SPEED = (speed.LatencyCeiling, speed.LatencyRatio)
 SHOWN_RESULTS = 3
@@ -58,7 +59,7 @@ class Replay:
         if seen.most_changed:
             lines.append("Most changed, with the rank-biased overlap:")
             lines += [line for change in seen.most_changed for line in self._change(change)]
-        return lines
+        return [printable(line) for line in lines]
 
     def _latency(self) -> list[str]:
         if (latency := self.replayed.latency) is None or latency.production is None:
@@ -69,13 +70,13 @@ class Replay:
 
     def _change(self, change: Change) -> list[str]:
         return [
-            f"  {change.rbo:.4f}  {_short(change.text)}",
+            f"  {change.rbo:.4f}  {shortened(change.text, SHOWN_CHARS)}",
             f"          candidate   {self._results(change.candidate)}",
             f"          production  {self._results(change.production)}",
         ]
 
     def _results(self, keys: Sequence[str]) -> str:
-        return " | ".join(_short(f"{key} {self.titles.get(key, '')}".strip()) for key in keys[:SHOWN_RESULTS]) or "nothing found"
+        return " | ".join(shortened(f"{key} {self.titles.get(key, '')}", SHOWN_CHARS) for key in keys[:SHOWN_RESULTS]) or "nothing found"
 
     def facts(self) -> dict[str, Any]:
         log = {"name": self.log.name, "entries": self.log.entries, "blank": self.log.blank, "repeated": self.log.repeated, "complete": self.log.complete}
@@ -109,7 +110,7 @@ def replay(parts: Parts, pair: str, *, path: Path, k: int = 10, limit: int = LIM
     # One model after the other: two at once may be too many.
     baseline = _of_production(production, theirs, log, k, parts)
     candidate = _asked(entry, ours, log, k, parts)
-    seen = replaying.compare(log.queries, candidate, baseline, k)
+    seen = replaying.compare(log.queries, candidate, baseline, k).model_copy(update={"log": log.name, "log_digest": log.digest})
     title = suite.title if suite else ""
     shown = [replaying.titles(seen, log, answers, title_column(each, title)) for answers, each in ((baseline, production), (candidate, entry))]
     return Replay(pair, production.pair.collection, log, seen, _judged(suite, seen, production), shown[0] | shown[1])
@@ -158,8 +159,3 @@ def _judged(suite: Suite | None, replayed: Replayed, production: Entry) -> tuple
     seen = Seen(candidate=Measured(), baseline=Baseline(pair=production.pair.collection), latency=replayed.latency, replayed=replayed)
     gates = suite.gates if suite else ()
     return tuple(gate.judge(seen) for gate in gates if gate.gate in REPLAYED or isinstance(gate, _SPEED))
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN_CHARS else f"{line[: SHOWN_CHARS - 1]}…"

@@ -16,7 +16,7 @@ from scripts.quality.latency import interleaved
 from scripts.quality.overlap import overlap, rank_biased_overlap
 from scripts.quality.query_log import Log, read_log
 
-__all__ = ["Answers", "Log", "Side", "ask", "compare", "read_log", "replayed", "titles"]
+__all__ = ["Answers", "Log", "Side", "ask", "compare", "read_log", "titles"]
 
 SHOWN_CHANGES = 20
 
@@ -42,11 +42,6 @@ class Answers:
     vectors: np.ndarray
     """Float32 [queries, dimension]; NaN where the model has no vector for a query."""
     rankings: tuple[Ranking, ...]
-
-
-def replayed(log: Log, candidate: Side, production: Side, k: int = 10) -> Replayed:
-    """Both pairs' answers to the log, compared. Raises what models and collections raise."""
-    return compare(log.queries, ask(candidate, log.queries, k), ask(production, log.queries, k), k)
 
 
 def ask(side: Side, queries: Sequence[str], k: int = 10) -> Answers:

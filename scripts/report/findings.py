@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from scripts.assessment import Assessment, QueryRow
 from scripts.evidence import Evidence
-from scripts.pair import Pair
-from scripts.quality.gates import GateResult, Outcome, Verdict
+from scripts.quality.gates import GateResult, Outcome
 from scripts.report.words import counted
 
 _SEVERITY = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2, Outcome.NOT_APPLICABLE: 3}
@@ -38,14 +37,18 @@ def reasons(evidence: Evidence) -> list[GateResult]:
 
 def replaced(assessment: Assessment) -> str:
     """What a promotion would replace, in words."""
-    name, facts = assessment.evidence.production, assessment.production
+    name, facts = assessment.production_name or assessment.evidence.production, assessment.production
     if not name:
         return "nothing: this is the first pair"
-    if facts is not None:
-        return f"{name} ({facts.model} version {facts.version})" + ("" if assessment.evidence.production_means else ", which was not measured")
-    if Pair.parse(name) is None:
-        return f"{name}, a foreign collection that the kit did not build"
-    return f"{name}, which could not be compared with"
+    told = f"{name} ({facts.model} version {facts.version})" if facts else name
+    if assessment.production_unmeasured:
+        return f"{told}, which could not be compared with: {assessment.production_unmeasured}"
+    return told if assessment.evidence.production_means else f"{told}, which was not measured"
+
+
+def uncompared(assessment: Assessment) -> str:
+    """What stands where production's figures would."""
+    return "production was not measured" if assessment.production_unmeasured else "there is no production to compare with"
 
 
 def tally(assessment: Assessment) -> str:
@@ -64,11 +67,10 @@ def tally(assessment: Assessment) -> str:
 
 def further_reason(assessment: Assessment) -> str:
     """Why, where the gates' own reasons do not say it; empty where they do."""
-    evidence = assessment.evidence
-    outcome = {Verdict.FAIL: Outcome.FAIL, Verdict.INCONCLUSIVE: Outcome.INCONCLUSIVE, Verdict.PASS: Outcome.PASS}[evidence.verdict]
-    decisive = [gate for gate in evidence.gates if gate.outcome is outcome]
-    said = {"; ".join(f"{gate.gate} ({gate.why})" for gate in decisive), f"all {len(decisive)} gates that apply"}
-    return "" if evidence.why in said else evidence.why
+    why = assessment.evidence.why
+    # Its beginning is enough: a stamp has no room for the reasons of many gates, so `validate` may have cut the rest.
+    said = any(why == gate.why or why.startswith(f"{gate.gate} ({gate.why})") for gate in reasons(assessment.evidence))
+    return "" if said else why
 
 
 def value(figures: dict[str, float] | None, name: str) -> float | None:

@@ -46,6 +46,7 @@ def render(assessment: Assessment) -> str:
             tally=findings.tally(assessment),
             further=findings.further_reason(assessment),
             replaced=findings.replaced(assessment),
+            uncompared=findings.uncompared(assessment),
             moved=findings.moved(assessment),
             measures=findings.measures(assessment),
             plot=plot.bars(assessment),

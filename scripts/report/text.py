@@ -5,7 +5,7 @@ from __future__ import annotations
 from scripts.assessment import Assessment
 from scripts.quality.gates import GateResult, Outcome
 from scripts.report import findings
-from scripts.report.words import counted, shortened
+from scripts.report.words import counted, printable, shortened
 
 MOST_LINES = 25
 _WIDTH = 200
@@ -20,17 +20,12 @@ def render(assessment: Assessment) -> list[str]:
     head = [
         f"{evidence.pair}: {evidence.verdict.upper()} – {shortened(evidence.why, _WIDTH)}",
         f"  model {assessment.candidate.model} version {assessment.candidate.version}, {evidence.rows:,} rows; "
-        f"would replace {findings.replaced(assessment)}",
+        f"would replace {shortened(findings.replaced(assessment), _WIDTH)}",
         f"  {counted(evidence.queries, 'judged query', 'judged queries')} of suite {evidence.suite}{_moved(assessment)}",
     ]
     tail = [*_measures(assessment), *_harmed(assessment), f"  evidence {evidence.digest}"]
     lines = [*head, *_gates(findings.by_severity(evidence.gates), MOST_LINES - len(head) - len(tail)), *tail]
-    return [_printable(line) for line in lines]
-
-
-def _printable(line: str) -> str:
-    """Without line ends, and without what a terminal would obey."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in line)
+    return [printable(line) for line in lines]
 
 
 def _gates(gates: list[GateResult], room: int) -> list[str]:

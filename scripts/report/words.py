@@ -45,6 +45,11 @@ def shortened(text: str, limit: int = SHOWN_CHARS) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
+def printable(text: str) -> str:
+    """In one line, and without what would move the cursor or colour the terminal: queries, titles and keys are other people's."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 # What a gate's figures are, by its kind; measures and similarities where it is not said here.
 _FIGURES = {
     "contents": whole,

@@ -16,11 +16,12 @@ from scripts import config
 from scripts.adapters.milvus import MilvusStore
 from scripts.encoding import Encoder
 from scripts.errors import Inconclusive, Refused, UnfitModel, UsageError
-from scripts.jobs.replay import replay
+from scripts.jobs.replay import Replay, replay
 from scripts.pair import Embedding
+from scripts.quality.facts import Change
 from scripts.quality.gates import Outcome
 from scripts.quality.query_log import Log
-from scripts.quality.replay import SHOWN_CHANGES, ask, compare, compare_rankings, replayed, titles
+from scripts.quality.replay import SHOWN_CHANGES, ask, compare, compare_rankings, titles
 from scripts.wiring import Wiring
 from tests.adapters.test_milvus import DIMENSION, made, ready, rows
 from tests.shop import Shop, products, refusal
@@ -107,10 +108,21 @@ def test_latency_is_over_queries_that_both_models_encode(side):
 def test_a_pair_compared_with_one_that_is_like_it_changes_nothing(side):
     """Everything overlaps, nothing is shown, no title is asked for."""
     log = Log("log", ("1", "2", "3"), 3)
-    facts = replayed(log, side, side, k=3)
+    facts = compare(log.queries, ask(side, log.queries, k=3), ask(side, log.queries, k=3), k=3)
     assert (facts.overlap, facts.top_changed, facts.empty, facts.most_changed) == (1.0, 0.0, 0.0, ())
     assert facts.rbo == pytest.approx(1.0)
     assert titles(facts, log, ask(side, log.queries), "name") == {}
+
+
+def test_what_others_wrote_is_printed_as_text():
+    """Queries, titles and the log's name cannot move the cursor or colour the terminal; the facts have them as they are."""
+    evil = "a\x1b[2J\rb\u202e"
+    change = Change(text=evil, overlap=0.0, rbo=0.0, candidate=("1",), production=(evil,))
+    facts = compare_rankings(["q"], [("1",)], [("2",)], k=1).model_copy(update={"most_changed": (change,)})
+    result = Replay("candidate", "production", Log(f"{evil}.csv", ("q",), 1), facts, titles={"1": evil})
+    assert all(line.isprintable() for line in result.lines())
+    assert any(line.endswith("candidate   1 a [2J b") for line in map(str.rstrip, result.lines()))
+    assert result.facts()["titles"] == {"1": evil}
 
 
 LOG = "time,query\n" + "".join(f"{i},{row['name']}\n" for i, row in enumerate(products()[::3])) + "98,\n99,red sofa\n"
@@ -154,6 +166,7 @@ def test_a_candidate_that_answers_otherwise(sold):
     facts = result.facts()
     assert (result.log.entries, result.log.blank, result.log.repeated) == (52, 1, 1)
     assert facts["replayed"]["queries"] == 50
+    assert (facts["replayed"]["log"], facts["replayed"]["log_digest"]) == ("log.csv", result.log.digest)
     assert facts["replayed"]["latency"]["queries"] <= 50
     assert facts["replayed"]["top_changed"] > 0.5
     assert [(gate.kind, gate.outcome) for gate in result.gates] == [

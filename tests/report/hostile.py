@@ -43,11 +43,13 @@ def hostile() -> Assessment:
             "evidence": evidence,
             "candidate": facts,
             "production": None,
+            "production_name": all_of,
+            "production_unmeasured": all_of,
             "queries": queries,
             "harmed": (beside,),
             "slices": tuple(row.model_copy(update={"name": all_of}) for row in whole.slices),
             "index": index.model_copy(update={"prompts": prompts, "source": source, "coverage": None, "unread": {"coverage": all_of}}),
-            "replayed": whole.replayed.model_copy(update={"most_changed": (change,)}),
+            "replayed": whole.replayed.model_copy(update={"most_changed": (change,), "log": all_of}),
             "titles": {TEXTS[0]: all_of},
         }
     )

@@ -21,7 +21,7 @@ from scripts.quality.facts import (
     Replayed,
     SourceFacts,
 )
-from scripts.quality.gates import GateResult, Outcome, Verdict
+from scripts.quality.gates import DECISIVE, GateResult, Outcome, Verdict
 from scripts.quality.statistics import Interval
 
 CANDIDATE = "product_embeddings_v12_af8c1904"
@@ -55,6 +55,7 @@ def sample(verdict: Verdict = Verdict.PASS, *, queries: int = 60, **changes: Any
         evidence=evidence(verdict, rows),
         candidate=_pair(CANDIDATE, 12),
         production=_pair(PRODUCTION, 11),
+        production_name=PRODUCTION,
         leading="nDCG@10",
         queries=rows,
         improved=tuple(_beside(rng, row) for row in reversed(ordered[-10:]) if _gain(row) > 0),
@@ -77,11 +78,12 @@ def first_pair() -> Assessment:
         GateResult(gate=gate.gate, kind=gate.kind, outcome=Outcome.NOT_APPLICABLE, why=absent) if gate.kind in comparing else gate
         for gate in whole.evidence.gates
     )
-    why = f"all {sum(gate.outcome is Outcome.PASS for gate in gates)} gates that apply"
+    why = _why(Verdict.PASS, gates)
     return whole.model_copy(
         update={
             "evidence": whole.evidence.model_copy(update={"production": "", "production_means": {}, "gates": gates, "why": why}),
             "production": None,
+            "production_name": "",
             "queries": tuple(row.model_copy(update={"production": None}) for row in whole.queries),
             "slices": tuple(row.model_copy(update={"production": None}) for row in whole.slices),
             "improved": (),
@@ -96,7 +98,6 @@ def first_pair() -> Assessment:
 def evidence(verdict: Verdict, rows: tuple[QueryRow, ...]) -> Evidence:
     means, before = _means([row.candidate for row in rows]), _means([row.production for row in rows])
     results = gates(verdict, (means.get("nDCG@10", 0.0), before.get("nDCG@10", 0.0)), tuple(row.id for row in rows if row.below_floor), len(rows))
-    decisive = [f"{gate.gate} ({gate.why})" for gate in results if gate.outcome == verdict.value]
     return Evidence(
         kit="0.1.0",
         pair=CANDIDATE,
@@ -112,7 +113,7 @@ def evidence(verdict: Verdict, rows: tuple[QueryRow, ...]) -> Evidence:
         production_means=before,
         gates=results,
         verdict=verdict,
-        why=f"all {len(decisive)} gates that apply" if verdict is Verdict.PASS else "; ".join(decisive),
+        why=_why(verdict, results),
         judged_at=datetime(2026, 11, 20, 14, 32, tzinfo=UTC),
     )
 
@@ -227,6 +228,14 @@ def index_facts() -> IndexFacts:
 LATENCY = Latency(queries=60, depth=100, candidate=Metered(p50=4.2, p95=11.8, p99=16.4), production=Metered(p50=4.0, p95=11.1, p99=17.2))
 
 
+def _why(verdict: Verdict, gates: tuple[GateResult, ...]) -> str:
+    """As `validate` words it."""
+    decisive = [gate for gate in gates if gate.outcome == verdict.value]
+    told = [gate for gate in decisive if verdict is not Verdict.PASS or gate.kind in DECISIVE]
+    others = len(decisive) - len(told)
+    return "; ".join([*(f"{gate.gate} ({gate.why})" for gate in told), *([f"{others} other gates pass"] if others else [])])
+
+
 def hit(key: int, grade: int | None = None, title: str | None = None) -> ShownHit:
     return ShownHit(key=str(key), title=_title(key) if title is None else title, grade=grade)
 
@@ -306,6 +315,8 @@ def _replayed(rng: random.Random) -> Replayed:
         text = f"{_MANNERS[at % 6]}{_KINDS[at]} logged"
         changes.append(Change(text=text, overlap=at / 20, rbo=at / 18, candidate=tuple(keys[6:]), production=tuple(keys[:10])))
     return Replayed(
+        log="searches.jsonl",
+        log_digest="e81b" * 16,
         queries=2000,
         k=10,
         overlap=0.621,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from scripts.jobs import validate
 from scripts.quality.gates import Outcome, Verdict
+from scripts.quality.measures import Measured
+from scripts.quality.seen import Seen
 from scripts.report import findings, plot, sides, words
-from tests.report.sample import first_pair, hit, sample
+from tests.report.sample import PRODUCTION, first_pair, hit, sample
 
 
 def with_evidence(**changes):
@@ -14,14 +19,20 @@ def with_evidence(**changes):
     return whole.model_copy(update={"evidence": whole.evidence.model_copy(update=changes)})
 
 
+def unmeasured(why, **changes):
+    """Production is there or should be, and could not be asked; the evidence does not name it where the alias points to nothing."""
+    return with_evidence(production="", production_means={}).model_copy(update={"production_unmeasured": why, **changes})
+
+
 def test_what_would_be_replaced_is_said_in_each_case():
-    """A pair with its model, nothing, a foreign collection, a pair that could not be measured or read."""
+    """A pair with its model, nothing, a pair that was not measured, and what could not be compared with, and why: it is no first pair."""
     assert findings.replaced(sample()) == "product_embeddings_v11_03be77d2 (product-embedding-model version 11)"
     assert findings.replaced(first_pair()) == "nothing: this is the first pair"
     assert findings.replaced(with_evidence(production_means={})).endswith("which was not measured")
-    foreign = with_evidence(production="old_products").model_copy(update={"production": None})
-    assert findings.replaced(foreign) == "old_products, a foreign collection that the kit did not build"
-    assert findings.replaced(sample(production=None)) == "product_embeddings_v11_03be77d2, which could not be compared with"
+    lost = unmeasured(why := f"the alias shop_prod points to nothing, though {PRODUCTION} has served", production=None)
+    assert findings.replaced(lost) == f"{PRODUCTION}, which could not be compared with: {why}"
+    known = unmeasured("it is not loaded")
+    assert findings.replaced(known) == f"{PRODUCTION} (product-embedding-model version 11), which could not be compared with: it is not loaded"
 
 
 def test_the_gates_are_summed_up():
@@ -45,6 +56,30 @@ def test_why_is_not_said_twice(verdict):
     assert findings.further_reason(whole) == ""
     other = "production x was not measured: it is not loaded"
     assert findings.further_reason(whole.model_copy(update={"evidence": whole.evidence.model_copy(update={"why": other})})) == other
+
+
+@pytest.mark.parametrize("whole", [*map(sample, Verdict), first_pair()], ids=[*Verdict, "first pair"])
+def test_the_sample_says_why_as_a_validation_does(whole):
+    """Or what is tested with it would be true of it alone."""
+    gates, suite = whole.evidence.gates, SimpleNamespace(judged=whole.queries, gates=whole.evidence.gates)
+    assert validate._verdict(gates, suite, Seen(Measured()), None) == (whole.evidence.verdict, whole.evidence.why)
+
+
+def test_the_reasons_of_many_gates_are_not_said_twice():
+    """A validation cuts its own sentence where there is no room for all of them."""
+    one = next(gate for gate in sample(Verdict.FAIL).evidence.gates if gate.outcome is Outcome.FAIL)
+    whole = with_evidence(verdict=Verdict.FAIL, gates=(one,) * 30, why="; ".join([f"{one.gate} ({one.why})"] * 30)[:1_999] + "…")
+    assert findings.further_reason(whole) == ""
+
+
+def test_that_production_was_not_measured_is_not_said_twice():
+    """Where a comparison says it already; another gate that cannot tell leaves it to be said."""
+    why = f"production {PRODUCTION} was not measured: it is not loaded"
+    one = sample().evidence.gates[0].model_copy(update={"outcome": Outcome.INCONCLUSIVE, "why": "too few judged queries"})
+    compares = one.model_copy(update={"why": why})
+    told = {"verdict": Verdict.INCONCLUSIVE, "why": why}
+    assert findings.further_reason(with_evidence(gates=(one, compares), **told)) == ""
+    assert findings.further_reason(with_evidence(gates=(one,), **told)) == why
 
 
 def test_the_reasons_for_a_pass_are_the_gates_on_what_is_found():
@@ -138,6 +173,11 @@ def test_replayed_results_have_titles_where_they_are_known():
 def test_changes_are_shown_with_their_sign(value, shown):
     """A minus as wide as the plus, and no sign on nothing."""
     assert words.signed(value) == shown
+
+
+def test_nothing_that_a_terminal_would_obey_is_printed():
+    """Each such character is a space; everything else is as it was."""
+    assert words.printable("a\x1b[2Jb\r\nc\u202ed\x00 é 你") == "a [2Jb  c d  é 你"
 
 
 @pytest.mark.parametrize(

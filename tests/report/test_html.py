@@ -128,8 +128,42 @@ def test_a_first_pair_is_not_compared():
     """It replaces nothing, and no column of production is empty for it."""
     words = plain(html.render(first_pair()))
     assert "nothing: this is the first pair" in words
-    assert "There is no production to set beside the candidate." in words
+    assert "There is no production to compare with." in words
     assert "Gains and losses" not in words
+
+
+def test_a_lost_production_is_no_first_pair():
+    """The page says what would be replaced, and why nothing can be said of it."""
+    why = "the alias shop_prod points to nothing, though it has served"
+    whole = first_pair().model_copy(update={"production_name": "products_v11", "production_unmeasured": why})
+    words = plain(html.render(whole))
+    assert f"Would replace products_v11, which could not be compared with: {why}" in words
+    assert "first pair" not in words
+    assert words.lower().count("production was not measured") == 3 + 1 + 1 + 1, "measures, latency, drawing, results side by side"
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_the_reason_is_said_once_above_the_gates(verdict):
+    """By the gates that decided."""
+    assessment = sample(verdict)
+    decisive = next(gate for gate in assessment.evidence.gates if gate.kind == "max_loss")
+    words = plain(html.render(assessment))
+    assert words.partition("Would replace")[0].count(decisive.why) == 1
+
+
+def test_a_mean_that_is_no_number_is_a_dash():
+    """Of the candidate or of production: there is no change to show then, and the page is there all the same."""
+    whole = sample()
+    for name in ("means", "production_means"):
+        means = getattr(whole.evidence, name) | {"nDCG@10": float("nan")}
+        page = html.render(whole.model_copy(update={"evidence": whole.evidence.model_copy(update={name: means})}))
+        assert re.search(r"nDCG@10 (– – on 0\.\d{4}|0\.\d{4} – on –) ", plain(page))
+
+
+def test_the_log_that_was_replayed_is_named():
+    """So that two reports of the same pairs can be told apart."""
+    words = plain(html.render(sample()))
+    assert "Replayed queries Logged in searches.jsonl ." in words
 
 
 def test_skipped_rows_are_counted_by_kind_with_examples():

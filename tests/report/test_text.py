@@ -12,10 +12,17 @@ from tests.report.sample import first_pair, sample
 
 @pytest.mark.parametrize("assessment", [sample(), sample(Verdict.FAIL), sample(Verdict.INCONCLUSIVE), first_pair(), hostile()])
 def test_the_text_is_short(assessment):
-    """At most 25 lines, each of them one."""
+    """At most 25 lines, each of them one, with nothing that a terminal would obey."""
     lines = text.render(assessment)
     assert len(lines) <= text.MOST_LINES
-    assert not any("\n" in line for line in lines)
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_lost_production_is_no_first_pair():
+    """The line says what would be replaced, and why nothing can be said of it."""
+    why = "the alias shop_prod points to nothing, though it has served"
+    lines = text.render(sample(production=None, production_unmeasured=why))
+    assert lines[1].endswith(f"would replace product_embeddings_v11_03be77d2, which could not be compared with: {why}")
 
 
 def test_the_text_begins_with_the_verdict_and_ends_with_the_digest():
