@@ -110,7 +110,7 @@ def replay(parts: Parts, pair: str, *, path: Path, k: int = 10, limit: int = LIM
     # One model after the other: two at once may be too many.
     baseline = _of_production(production, theirs, log, k, parts)
     candidate = _asked(entry, ours, log, k, parts)
-    seen = replaying.compare(log.queries, candidate, baseline, k).model_copy(update={"log": log.name, "log_digest": log.digest})
+    seen = replaying.compare(log, candidate, baseline, k)
     title = suite.title if suite else ""
     shown = [replaying.titles(seen, log, answers, title_column(each, title)) for answers, each in ((baseline, production), (candidate, entry))]
     return Replay(pair, production.pair.collection, log, seen, _judged(suite, seen, production), shown[0] | shown[1])

@@ -135,7 +135,7 @@ class Trial:
         self._tell(f"replaying {len(self._logged.queries):,} logged queries")
         asked = [(side, replay.ask(side, self._logged.queries)) for side in (self._theirs, ours)]
         (_, before), (_, after) = asked
-        found = replay.compare(self._logged.queries, after, before)
+        found = replay.compare(self._logged, after, before)
         for side, answers in asked:
             self._titles |= replay.titles(found, self._logged, answers, title_column(side.entry, self._suite.title))
-        return found.model_copy(update={"log": self._logged.name, "log_digest": self._logged.digest})
+        return found

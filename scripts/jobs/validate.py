@@ -124,7 +124,7 @@ def _verdict(results: tuple[GateResult, ...], suite: Suite, seen: Seen, unasked:
     told = [result for result in decisive if result.kind in gates.DECISIVE or verdict is not Verdict.PASS]
     reasons = [f"{result.gate} ({result.why})" for result in told]
     if others := len(decisive) - len(told):
-        reasons.append(f"{others} other gates pass")
+        reasons.append(f"{others} other gate{'s' if others > 1 else ''} pass{'' if others > 1 else 'es'}")
     return verdict, "; ".join(reasons) or "no gate on what is found could be applied: a first pair needs a floor"
 
 

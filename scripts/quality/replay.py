@@ -57,10 +57,10 @@ def ask(side: Side, queries: Sequence[str], k: int = 10) -> Answers:
     return Answers(side.collection, vectors, tuple(rankings))
 
 
-def compare(queries: Sequence[str], candidate: Answers, production: Answers, k: int = 10) -> Replayed:
-    """With the latency of single searches, over queries that both models can encode. There is at least one query."""
-    facts = compare_rankings(queries, candidate.rankings, production.rankings, k)
-    return facts.model_copy(update={"latency": _latency(candidate, production, k)})
+def compare(log: Log, candidate: Answers, production: Answers, k: int = 10) -> Replayed:
+    """With the latency of single searches, over queries that both models can encode."""
+    facts = compare_rankings(log.queries, candidate.rankings, production.rankings, k)
+    return facts.model_copy(update={"log": log.name, "log_digest": log.digest, "latency": _latency(candidate, production, k)})
 
 
 def compare_rankings(queries: Sequence[str], candidate: Sequence[Ranking], production: Sequence[Ranking], k: int) -> Replayed:

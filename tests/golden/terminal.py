@@ -24,9 +24,19 @@ class Terminal:
         command = [sys.executable, "-m", "scripts", "golden", "add", *words, "--config", str(shop.folder / "promotion.yaml"), "--json"]
         environment = os.environ | shop.environment
         with self._out.open("wb") as out:
-            self._process = subprocess.Popen(command, stdin=theirs, stdout=out, stderr=theirs, cwd=ROOT, env=environment, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdin=theirs, stdout=out, stderr=theirs, cwd=ROOT, env=environment, start_new_session=True, preexec_fn=_heed_interrupts
+            )
         os.close(theirs)
         self.seen = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._screen)
 
     def until(self, mark: str) -> str:
         """What the screen shows up to this, of what has not been waited for yet."""
@@ -48,9 +58,10 @@ class Terminal:
 
     def end(self) -> tuple[int, str]:
         """Exit code and standard output."""
-        try:
-            code = self._process.wait(timeout=60)
-        finally:
-            self._process.kill()
-            os.close(self._screen)
+        code = self._process.wait(timeout=60)
         return code, self._out.read_text()
+
+
+def _heed_interrupts() -> None:
+    """Whoever runs the tests in the background ignores Ctrl-C, and what they start would as well."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -122,16 +122,16 @@ def test_without_any_pair_there_is_nothing_to_grade(tmp_path):
 def test_in_a_terminal_documents_are_asked_for_blindly_one_by_one(shop):
     """Title and columns are shown, never a pair, a rank or a score; grades are written as they are given, skipped ones are not, and what was
     typed wrongly is asked again. Standard output has the result alone."""
-    terminal = Terminal(shop, "red sofa", "--pair", shop.candidate, "--depth", "4")
-    shown = [terminal.until(PROMPT)]
-    terminal.type("2\n")
-    shown.append(terminal.until(PROMPT))
-    assert len(shop.suite.qrels["q1"]) == 2
-    for answer in ("s", "7", "0"):
-        terminal.type(f"{answer}\n")
+    with Terminal(shop, "red sofa", "--pair", shop.candidate, "--depth", "4") as terminal:
+        shown = [terminal.until(PROMPT)]
+        terminal.type("2\n")
         shown.append(terminal.until(PROMPT))
-    terminal.type("q\n")
-    code, out = terminal.end()
+        assert len(shop.suite.qrels["q1"]) == 2
+        for answer in ("s", "7", "0"):
+            terminal.type(f"{answer}\n")
+            shown.append(terminal.until(PROMPT))
+        terminal.type("q\n")
+        code, out = terminal.end()
     facts = json.loads(out)
     assert code == 0
     assert list(facts["recorded"].values()) == [2, 0]
@@ -151,13 +151,13 @@ def test_in_a_terminal_documents_are_asked_for_blindly_one_by_one(shop):
 def test_an_interrupted_grading_keeps_every_grade(shop):
     """The same command goes on with what is left."""
     words = ("velvet sofa", "--pair", shop.candidate, "--depth", "3")
-    terminal = Terminal(shop, *words)
-    terminal.until(PROMPT)
-    terminal.type("3\n")
-    terminal.until(PROMPT)
-    terminal.interrupt()
-    assert "interrupted: run the same command again to go on." in terminal.until("to go on.") + "to go on."
-    code, _ = terminal.end()
+    with Terminal(shop, *words) as terminal:
+        terminal.until(PROMPT)
+        terminal.type("3\n")
+        terminal.until(PROMPT)
+        terminal.interrupt()
+        assert "interrupted: run the same command again to go on." in terminal.until("to go on.") + "to go on."
+        code, _ = terminal.end()
     (query,) = [query for query in shop.suite.queries.values() if query.text == "velvet sofa"]
     assert (code, list(shop.suite.qrels[query.id].values())) == (130, [3])
     facts = shop.do("golden", "add", *words)

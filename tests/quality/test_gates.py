@@ -225,7 +225,7 @@ def test_a_result_is_short_enough_to_be_stamped():
     values = {f"{number}{long}": 0.1 for number in range(20)}
     what = seen(Measured({"nDCG@10": values}, dict.fromkeys(values, 1.0)), slices={long: frozenset(values)})
     result = made("query_floor", **FLOOR, slice=long).judge(what)
-    assert (len(result.gate), len(result.why), {len(query) for query in result.worst}) == (300, 600, {100})
+    assert (len(result.gate), len(result.why), {len(query) for query in result.worst}) == (200, 500, {60})
     assert all(text.endswith("…") for text in (result.gate, result.why, *result.worst))
 
 
@@ -245,11 +245,11 @@ def test_an_empty_log_is_inconclusive():
 
 
 def test_a_query_floor_names_the_queries_worst_first():
-    """Ten at most, and how many there are."""
+    """Five at most, and how many there are."""
     values = [1.0] * (QUERIES - 12) + [0.4 - number / 100 for number in range(12)]
     result = said("query_floor", seen(measured(values)))
     assert result.outcome is Outcome.FAIL
-    assert result.worst == NAMES[-1:-11:-1]
+    assert result.worst == NAMES[-1:-6:-1]
     assert f"12 of {QUERIES} queries are below 0.5, first of all '{NAMES[-1]}' with 0.2900" in result.why
 
 

@@ -101,14 +101,14 @@ def test_latency_is_over_queries_that_both_models_encode(side):
     """The others were never searched for."""
     queries = [str(i) for i in range(DIMENSION)]
     ours, theirs = ask(side, ["nothing", *queries[1:]], k=2), ask(side, [*queries[:-1], "fail"], k=2)
-    latency = compare(queries, ours, theirs, k=2).latency
+    latency = compare(Log("log", tuple(queries), len(queries)), ours, theirs, k=2).latency
     assert (latency.queries, latency.depth) == (DIMENSION - 2 - 1, 2)
 
 
 def test_a_pair_compared_with_one_that_is_like_it_changes_nothing(side):
     """Everything overlaps, nothing is shown, no title is asked for."""
     log = Log("log", ("1", "2", "3"), 3)
-    facts = compare(log.queries, ask(side, log.queries, k=3), ask(side, log.queries, k=3), k=3)
+    facts = compare(log, ask(side, log.queries, k=3), ask(side, log.queries, k=3), k=3)
     assert (facts.overlap, facts.top_changed, facts.empty, facts.most_changed) == (1.0, 0.0, 0.0, ())
     assert facts.rbo == pytest.approx(1.0)
     assert titles(facts, log, ask(side, log.queries), "name") == {}

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from scripts.golden.description import MAX_GATES
+from scripts.pair import MAX_PROPERTY_CHARS
 from scripts.quality.facts import Missing
 from scripts.quality.gates import KINDS, Outcome, Verdict, judge, verdict
 from scripts.quality.gates.index import ALWAYS, Collapse
 from scripts.quality.gates.measured import EnoughJudged, Floor, MaxLoss, QueryFloor
 from scripts.quality.gates.verdict import WHY_CHARS
 from scripts.quality.measures import Measured
-from scripts.quality.seen import Baseline
+from scripts.quality.seen import Baseline, Seen
 from scripts.quality.statistics import MIN_QUERIES
 from tests.quality.sights import NAMES, QUERIES, baseline, index, measured, seen
 
@@ -200,3 +202,12 @@ def test_gates_that_always_stand_guard_need_nothing_but_their_kind():
     """So that a suite need not name them."""
     assert all(type(gate)() == gate for gate in ALWAYS)
     assert MIN_QUERIES == QUERIES
+
+
+def test_the_longest_evidence_fits_into_a_stamp():
+    """As many gates as a suite may have, each of a slice with a long name and queries with long ids that all miss it."""
+    queries = {f"{number}{'q' * 250}": 0.0 for number in range(100)}
+    named = [QueryFloor(measure="nDCG@10", at_least=0.5, slice=f"{number}{'s' * 97}") for number in range(MAX_GATES)]
+    long = Seen(candidate=Measured({"nDCG@10": queries}, dict.fromkeys(queries, 1.0)), slices={gate.slice: frozenset(queries) for gate in named})
+    results = judge(named, long)
+    assert len("".join(result.model_dump_json() for result in results)) < MAX_PROPERTY_CHARS - 10_000

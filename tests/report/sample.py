@@ -233,7 +233,7 @@ def _why(verdict: Verdict, gates: tuple[GateResult, ...]) -> str:
     decisive = [gate for gate in gates if gate.outcome == verdict.value]
     told = [gate for gate in decisive if verdict is not Verdict.PASS or gate.kind in DECISIVE]
     others = len(decisive) - len(told)
-    return "; ".join([*(f"{gate.gate} ({gate.why})" for gate in told), *([f"{others} other gates pass"] if others else [])])
+    return "; ".join([*(f"{gate.gate} ({gate.why})" for gate in told), *([f"{others} other gate{'s' if others > 1 else ''} pass{'' if others > 1 else 'es'}"] if others else [])])
 
 
 def hit(key: int, grade: int | None = None, title: str | None = None) -> ShownHit:

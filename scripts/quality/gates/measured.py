@@ -12,7 +12,7 @@ from scripts.quality.seen import Seen
 from scripts.quality.statistics import MIN_QUERIES, effective_queries, mean_interval, queries_to_settle
 
 # A result is stamped on the pair, where room is short.
-NAMED = 10
+NAMED = 5
 
 
 def _above_nothing(floor: float) -> float:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from scripts.quality.statistics import Interval
 
 # Results are stamped on the pair, where 64 KB are all there is: keys, ids and prompts, which are named, can be long.
-WHY_CHARS, GATE_CHARS, ID_CHARS = 600, 300, 100
+WHY_CHARS, GATE_CHARS, ID_CHARS = 500, 200, 60
 
 
 class Verdict(StrEnum):
@@ -63,7 +63,7 @@ class GateResult(BaseModel):
     limit: float | None = None
     """The change that this interval is held against, negative for a loss."""
     worst: tuple[str, ...] = ()
-    """The first ten queries that fell below their floor, worst first."""
+    """The first queries that fell below their floor, worst first."""
 
 
 class Judged(BaseModel):
