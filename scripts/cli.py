@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +99,7 @@ def create(config: Path, as_json: bool, model_version: int | None, build_id: str
 
     with console.opened(config) as kit:
         result = job(kit, pinned=model_version, build=_build_of(build_id, kit))
-    if out:
-        result.write(out)
-    console.show(result, as_json)
+    console.show(result, as_json, *([partial(result.write, out)] if out else []))
 
 
 @_command("embed --pair pair.json --shard 0/4")
@@ -167,11 +166,8 @@ def validate(config: Path, as_json: bool, pair: str, out: Path | None, report: P
     name = pair_file.read(pair)
     with console.opened(config) as kit:
         result = job(kit, name, log=log, tell=lambda step: click.echo(f"validate: {step}", err=True))
-    if out:
-        result.write(out)
-    if report:
-        result.report(report)
-    console.show(result, as_json)
+    wanted = ((out, result.write), (report, result.report))
+    console.show(result, as_json, *(partial(write, path) for path, write in wanted if path))
 
 
 @_command("replay --queries log.csv --pair product_embeddings_v12_af8c1901")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,14 @@ def opened(config: Path) -> Wiring:
     return Wiring(configuration.load(config))
 
 
-def show(result: Result, as_json: bool) -> None:
-    """Prints it and ends with its exit code."""
+def show(result: Result, as_json: bool, *writes: Callable[[], None]) -> None:
+    """Prints it, then does what is to be written, which may fail, and ends with its exit code."""
     if as_json:
         click.echo(json.dumps(_without_nan(result.facts()), indent=2, ensure_ascii=False, default=str, allow_nan=False))
     else:
         click.echo("\n".join(result.lines()))
+    for write in writes:
+        write()
     sys.exit(result.exit_code)
 
 
