@@ -54,7 +54,11 @@ class Terminal:
         os.write(self._screen, text.encode())
 
     def interrupt(self) -> None:
-        os.killpg(self._process.pid, signal.SIGINT)
+        """Ctrl-C, and again where nothing happens: one that comes between the prompt and the wait for a key is lost (Python 3.11)."""
+        for _ in range(30):
+            os.killpg(self._process.pid, signal.SIGINT)
+            if select.select([self._screen], [], [], 2)[0]:
+                return
 
     def end(self) -> tuple[int, str]:
         """Exit code and standard output."""

@@ -37,7 +37,7 @@ _DENIED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "auth check failure", "permis
 _RETURNING = (
     *("node not match", "node not found", "node offline", "node not available", "session not found", "client connection is closing"),
     *("channel not found", "channel not available", "channel lacks", "no available shard", "shard leader", "not fully loaded", "on recovering"),
-    *("service not ready", "is not ready", "service unavailable", "server is not healthy"),
+    *("service not ready", "is not ready", "service unavailable", "server is not healthy", "SegmentIDAllocator fail"),
 )
 _BAD_EXPRESSION = ("cannot parse expression", "failed to create query plan", "failed to create expr plan", "unknown field", "unexpected character")
 
