@@ -8,11 +8,11 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts import outputs
 from scripts.errors import Refused, UsageError
 from scripts.golden.description import Files
 from scripts.golden.formats import MAX_ID, MAX_SLICE, bounded, judgment_columns, query_columns
@@ -141,25 +141,13 @@ def _separated(values: Sequence[Any], format: Format, file: Path) -> str:
 def _append(file: Path, line: str) -> None:
     """As the file ends its lines. What others have added to it meanwhile stays."""
     newline = "\r\n" if _first_line(file).endswith("\r\n") else "\n"
-    file = file.resolve()  # a link stays a link
-    aside = None
     try:
         content = file.read_bytes()
-        if content and not content.endswith(b"\n"):
-            content += newline.encode()
-        handle, aside = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        with open(handle, "wb") as stream:
-            stream.write(content + (line + newline).encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        shutil.copymode(file, aside)
-        os.replace(aside, file)
-        aside = None
     except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror or error}.") from None
-    finally:
-        if aside is not None:
-            os.unlink(aside)
+        raise UsageError(f"{file} cannot be read: {error.strerror or error}.") from None
+    if content and not content.endswith(b"\n"):
+        content += newline.encode()
+    outputs.replace(file, content + (line + newline).encode())
 
 
 def _is_empty(folder: Path) -> bool:

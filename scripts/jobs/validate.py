@@ -17,6 +17,7 @@ from scripts.pair import State
 from scripts.ports import Parts, VectorStore
 from scripts.quality import gates, replay
 from scripts.quality.gates import GateResult, Outcome, Verdict
+from scripts.quality.gates.verdict import cut
 from scripts.quality.seen import Seen
 
 _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
@@ -80,7 +81,7 @@ def validate(parts: Parts, pair: str, *, log: Path | None = None, tell: Told = l
         replayed_log=seen.replayed.log_digest if seen.replayed else "",
         gates=results,
         verdict=verdict,
-        why=why if len(why) <= _WHY_CHARS else f"{why[: _WHY_CHARS - 1]}…",
+        why=cut(why, _WHY_CHARS),
         judged_at=parts.now(),
     )
     _stamp(store, entry, evidence)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
+from scripts import outputs
 from scripts.assessment import Assessment
 from scripts.errors import UsageError
 from scripts.report import html, junit, text
@@ -27,23 +26,8 @@ def write(assessment: Assessment, folder: Path) -> None:
     """Safe to run again: each file is replaced as a whole, so that nobody reads half of one. Raises UsageError where it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in rendered(assessment).items():
-            _replace(folder / name, content)
     except OSError as error:
         raise UsageError(f"The reports cannot be written to {folder}: {error.strerror or error}.") from None
-
-
-def _replace(path: Path, content: str) -> None:
-    # A query log may hold half a surrogate pair, which no encoding of UTF-8 has.
-    data = content.encode("utf-8", errors="replace")
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    for name, content in rendered(assessment).items():
+        # A text may hold half a surrogate pair, which no encoding of UTF-8 has.
+        outputs.replace(folder / name, content.encode("utf-8", errors="replace"))
