@@ -33,12 +33,14 @@ def opened(config: Path) -> Wiring:
 
 def show(result: Result, as_json: bool, *writes: Callable[[], None]) -> None:
     """Prints it, then does what is to be written, which may fail, and ends with its exit code."""
-    if as_json:
-        click.echo(json.dumps(_without_nan(result.facts()), indent=2, ensure_ascii=False, default=str, allow_nan=False))
-    else:
-        click.echo("\n".join(result.lines()))
-    for write in writes:
-        write()
+    try:
+        if as_json:
+            click.echo(json.dumps(_without_nan(result.facts()), indent=2, ensure_ascii=False, default=str, allow_nan=False))
+        else:
+            click.echo("\n".join(result.lines()))
+    finally:  # also where nobody reads on
+        for write in writes:
+            write()
     sys.exit(result.exit_code)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from scripts import config
@@ -12,6 +16,7 @@ from scripts.jobs import trial
 from scripts.jobs.validate import validate
 from scripts.pair import Stamp
 from scripts.wiring import Wiring
+from tests.conftest import ROOT
 from tests.shop import Shop, products, refusal
 
 
@@ -143,3 +148,11 @@ def test_an_output_that_cannot_be_written_is_told(shop):
     result = shop.run("validate", "--pair", pair, "--out", "/proc/evidence.json")
     assert "cannot be written" in refusal(result, 2)
     assert "PASS" in result.stdout
+
+
+def test_reports_are_written_though_nobody_reads_the_verdict(shop):
+    """`validate … | head -1` closes the pipe; the files are there all the same."""
+    pair = shop.build("words")
+    command = f"{sys.executable} -m scripts validate --pair {pair} --config {shop.folder / 'promotion.yaml'} --report {shop.folder / 'reports'} | true"
+    subprocess.run(command, shell=True, cwd=ROOT, env=os.environ | shop.environment, capture_output=True, check=False, timeout=120)
+    assert (shop.folder / "reports" / "report.html").exists()
