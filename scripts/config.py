@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import socket
 from pathlib import Path
 from typing import Any, get_args
 
@@ -70,9 +71,14 @@ def _environment(root: Path, environ: Any) -> Environment:
         source_password=SecretStr(environ.get("SOURCE_PASSWORD", "")),
         build_id=environ.get("CIRCLE_WORKFLOW_ID", ""),
         build_url=environ.get("CIRCLE_BUILD_URL", ""),
+        actor=environ.get("CIRCLE_USERNAME") or f"{_login(environ)}@{socket.gethostname()}",
         ray_address=environ.get("RAY_ADDRESS") or "auto",
         shard=f"{environ.get('CIRCLE_NODE_INDEX', '')}/{total}" if (total := environ.get("CIRCLE_NODE_TOTAL", "")) not in ("", "1") else "",
     )
+
+
+def _login(environ: Any) -> str:
+    return environ.get("USER") or environ.get("LOGNAME") or f"uid {os.getuid()}"
 
 
 def _explain(error: ValidationError) -> str:

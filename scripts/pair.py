@@ -155,6 +155,11 @@ class Stamp(_Frozen):
     """Where the alias pointed before that switch."""
     reason: str = ""
     """Why that switch was made."""
+    begun_at: datetime | None = None
+    begun_by: str = ""
+    """When that switch began, and who began it."""
+    changed_rows: int = 0
+    """How many rows were written or deleted since the validation; -1 where that is not known, because a pass was interrupted."""
     promoted_at: datetime | None = None
     retired_at: datetime | None = None
     retired_because: str = ""

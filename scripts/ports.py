@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -141,6 +141,10 @@ class Collection(Protocol):
 
     def load(self) -> None: ...
 
+    def release(self) -> None:
+        """Out of memory, not off the disk: searches fail until it is loaded again."""
+        ...
+
     def is_loaded(self) -> bool: ...
 
     def count(self) -> int:
@@ -189,11 +193,24 @@ class VectorStore(Protocol):
         """Creates the alias or moves it, atomically for those who query it. Safe to repeat."""
         ...
 
+    def withdraw(self, alias: str) -> None:
+        """Removes the alias. Safe to repeat."""
+        ...
+
+    def claim(self, name: str, token: str, properties: dict[str, str]) -> bool:
+        """Makes a collection that holds no rows, only properties. Of all who claim a name exactly one succeeds, and again when it repeats the
+        claim with its own token."""
+        ...
+
     def drop(self, collection: str) -> None:
         """Drops a physical collection; an alias is refused, and so is a collection that has one."""
         ...
 
     def open(self, collection: str) -> Collection: ...
+
+    def through(self, alias: str, layout: Layout) -> Collection:
+        """What the alias answers with, for searches alone: only to see what a client that asks the alias would see."""
+        ...
 
 
 class VectorCache(Protocol):
@@ -238,6 +255,10 @@ class Registry(Protocol):
 
     def move(self, version: ModelVersion, selector: str) -> None:
         """Makes it the one version at a stage (others there are archived) or alias. Safe to repeat."""
+        ...
+
+    def tag(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Sets these tags on the version. Safe to repeat."""
         ...
 
     def download(self, version: ModelVersion, folder: Path) -> str:

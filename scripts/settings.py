@@ -160,9 +160,28 @@ class SourceSettings(_Section):
         return self.on_bad_row.get(fault, OnBadRow.ERROR)
 
 
+class PromotionSettings(_Section):
+    """What a promotion does besides the switch, and what it puts up with."""
+
+    catch_up: bool = True
+    """Whether changes of the source since the build are brought in before the switch."""
+    max_changed: float = Field(default=0.01, ge=0, le=1)
+    """The share of rows that may have changed since the validation; beyond it, validation has to be repeated."""
+    approval_max_age_days: float = Field(default=14, gt=0, le=36_500)
+    """How old the approved evidence may be."""
+    probe_seconds: float = Field(default=30, gt=0, le=3_600)
+    """How long the alias may take until it answers with the new pair."""
+    verify: bool = True
+    """Whether the golden queries are asked through production after the switch."""
+    max_loss: float = Field(default=0.02, ge=0, le=1)
+    """By how much a measure may then be lower than in the evidence."""
+
+
 class RetentionSettings(_Section):
     keep_days: float = Field(default=7, ge=0, le=36_500)
     keep_previous: int = Field(default=1, ge=0)
+    keep_loaded: int = Field(default=1, ge=0)
+    """How many predecessors stay in memory; older ones are released, not dropped."""
 
 
 def _plain_address(uri: str) -> str:
@@ -209,6 +228,8 @@ class Environment(_Section):
     source_password: SecretStr = SecretStr("")
     build_id: str
     build_url: str
+    actor: str = ""
+    """Who runs this, for the record."""
     shard: str
     """`I/N` where a pipeline runs this job N times in parallel, else empty."""
     ray_address: str = "auto"
@@ -223,6 +244,7 @@ class Settings(_Section):
     index: Index = Index()
     consistency: Consistency = Consistency.BOUNDED
     golden: str
+    promotion: PromotionSettings = PromotionSettings()
     retention: RetentionSettings = RetentionSettings()
     cache: CacheSettings | None = None
     bulk: BulkSettings | None = None

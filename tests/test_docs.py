@@ -58,7 +58,7 @@ def test_the_configuration_reference_is_valid_and_complete(tmp_path):
     shown = yaml.safe_load(block)
     own = {"root", "environment"}
     assert set(shown) == set(Settings.model_fields) - own
-    for section in ("model", "source", "index", "retention"):
+    for section in ("model", "source", "index", "promotion", "retention"):
         assert set(shown[section]) == set(Settings.model_fields[section].annotation.model_fields), section
 
 

@@ -120,6 +120,9 @@ class MilvusCollection:
     def load(self) -> None:
         self._milvus.call("load_collection", self.name, timeout=None)
 
+    def release(self) -> None:
+        self._milvus.call("release_collection", self.name)
+
     def is_loaded(self) -> bool:
         return str(self._milvus.call("get_load_state", self.name)["state"]) == "Loaded"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from pymilvus import DataType, MilvusClient
+
 from scripts.adapters.milvus.collection import MilvusCollection
 from scripts.adapters.milvus.connection import Connection
 from scripts.adapters.milvus.schema import index_params, schema
@@ -89,6 +91,23 @@ class MilvusStore:
             elif found != collection:
                 raise ProductionMoved(alias, expected=None, found=found) from None
 
+    def withdraw(self, alias: str) -> None:
+        if self.target(alias) is not None:
+            self._milvus.call("drop_alias", alias)
+
+    def claim(self, name: str, token: str, properties: dict[str, str]) -> bool:
+        """The token is in the schema: Milvus refuses to create a collection that exists with another one, and the answer to a claim that was
+        lost on the way can be told from somebody else's."""
+        claimed = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+        claimed.add_field(f"claim_{token}", DataType.INT64, is_primary=True)
+        claimed.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=2)  # none is ever stored, but no collection is without
+        try:
+            self._milvus.call("create_collection", name, schema=claimed, properties=properties)
+        except Refused:
+            found = self._describe(name)
+            return bool(found) and any(field["name"] == f"claim_{token}" for field in found["fields"])
+        return True
+
     def drop(self, collection: str) -> None:
         # Old servers drop aliased collections without a word, and milvus-lite even drops through an alias: both are checked here.
         if self.target(collection) is not None:
@@ -104,6 +123,9 @@ class MilvusStore:
         if stamp is None:
             raise Refused(f"There is no collection {collection} of the kit on this server.")
         return MilvusCollection(self._milvus, collection, stamp.layout)
+
+    def through(self, alias: str, layout: Layout) -> MilvusCollection:
+        return MilvusCollection(self._milvus, alias, layout)
 
     def _describe(self, name: str) -> dict | None:
         if not self._milvus.call("has_collection", name):
