@@ -39,6 +39,11 @@ def load(path: Path, environ: dict[str, str] | None = None) -> Settings:
         raise UsageError(f"{path}: {_explain(error)}") from None
 
 
+def environment(root: Path, environ: dict[str, str] | None = None) -> Environment:
+    """Addresses and secrets alone, for who has no promotion.yaml. Embedded parts are below `root`."""
+    return _environment(root, os.environ if environ is None else environ)
+
+
 def prepare_libraries() -> None:
     """To be called before pymilvus or a model is imported: what they read from the environment then is settled here.
 

@@ -10,11 +10,23 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from scripts.config import prepare_libraries
 from scripts.errors import UsageError
 from scripts.ports import Collection, Importer, Registry, Runs, Source, VectorCache, VectorStore
-from scripts.settings import Settings, SourceSettings
+from scripts.settings import Environment, Settings, SourceSettings
+
+if TYPE_CHECKING:
+    from scripts.adapters.milvus import MilvusStore
+
+
+def open_store(environment: Environment, **patience: float) -> MilvusStore:
+    """Milvus, as the environment names it; to be closed after use. With `patience` in seconds, for who answers queries."""
+    prepare_libraries()
+    from scripts.adapters.milvus import MilvusStore
+
+    return MilvusStore(environment.milvus_uri, environment.milvus_token.get_secret_value(), **patience)
 
 
 class Wiring:
@@ -32,11 +44,7 @@ class Wiring:
 
     @cached_property
     def store(self) -> VectorStore:
-        prepare_libraries()
-        from scripts.adapters.milvus import MilvusStore
-
-        environment = self.settings.environment
-        return self._open.enter_context(MilvusStore(environment.milvus_uri, environment.milvus_token.get_secret_value()))
+        return self._open.enter_context(open_store(self.settings.environment))
 
     @cached_property
     def registry(self) -> Registry:

@@ -30,6 +30,8 @@ RETRY_SECONDS = 60.0
 RETURN_SECONDS = 120.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 3.0
 CONNECT_SECONDS = 10.0
+# With less, a server that is well has no time to answer.
+SHORTEST_CALL_SECONDS = 0.1
 
 NOT_LOADED, TOO_MANY_REQUESTS = 101, 8
 _LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "Retry timeout", "Retry run out", "Fail connecting")
@@ -43,13 +45,19 @@ _BAD_EXPRESSION = ("cannot parse expression", "failed to create query plan", "fa
 
 
 class Connection:
-    """A MilvusClient behind one door. `embedded` is true for a milvus-lite file."""
+    """A MilvusClient behind one door. `embedded` is true for a milvus-lite file.
 
-    def __init__(self, uri: str, token: str) -> None:
+    A job's call is repeated for as long as a server may need to restart. Who answers queries has less `patience`, in seconds: then all
+    attempts of a call together take no longer than that.
+    """
+
+    def __init__(self, uri: str, token: str, patience: float = RETRY_SECONDS) -> None:
         # A failed call would print its traceback through this logger; it is told in one line instead.
         for name in ("pymilvus", "milvus_lite"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.uri = uri
+        self._patience = patience
+        self._hurried = patience < RETRY_SECONDS
         self.embedded = "://" not in uri
         try:
             if self.embedded:
@@ -71,7 +79,13 @@ class Connection:
         access, Refused and UsageError for what it says no to.
         """
         collection = args[0] if args and isinstance(args[0], str) else ""
-        return self.patiently(method.replace("_", " "), collection, lambda: getattr(self._client, method)(*args, timeout=timeout, **kwargs))
+        until = time.monotonic() + self._patience
+
+        def once() -> Any:
+            allowed = max(SHORTEST_CALL_SECONDS, until - time.monotonic()) if self._hurried else timeout
+            return getattr(self._client, method)(*args, timeout=allowed, **kwargs)
+
+        return self.patiently(method.replace("_", " "), collection, once)
 
     def patiently(self, doing: str, collection: str, call: Callable[[], Any]) -> Any:
         """What `call` returns, which must be safe to repeat; failures and repetitions as of `call`."""
@@ -88,9 +102,11 @@ class Connection:
                     failing = failing or now
                     if _is_lost(error):
                         lost = True
-                        if now > began + RETRY_SECONDS:
+                        if now > began + self._patience:
                             raise
                     elif now > failing + RETURN_SECONDS or not self._is_returning(error, collection, lost):
+                        raise
+                    if self._hurried and now + pause > began + self._patience:
                         raise
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -125,7 +141,7 @@ class Connection:
     def _is_being_loaded(self, collection: str) -> bool:
         """A released collection is not loaded, and says so; one that a restarted server is about to serve again says "Loading" or "Loaded"."""
         try:
-            return str(self._client.get_load_state(collection, timeout=RETRY_SECONDS)["state"]) in ("Loaded", "Loading")
+            return str(self._client.get_load_state(collection, timeout=self._patience)["state"]) in ("Loaded", "Loading")
         except (grpc.RpcError, MilvusException) as error:
             return _is_lost(error)
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from pymilvus import DataType, MilvusClient
 
 from scripts.adapters.milvus.collection import MilvusCollection
-from scripts.adapters.milvus.connection import Connection
+from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
 from scripts.adapters.milvus.schema import index_params, schema
 from scripts.errors import KitError, ProductionMoved, Refused, UsageError
 from scripts.layout import VECTOR, Layout
@@ -20,8 +20,8 @@ class MilvusStore:
     Raises Unreachable, when made, if the server is not there or the token is wrong.
     """
 
-    def __init__(self, uri: str, token: str = "") -> None:
-        self._milvus = Connection(uri, token)
+    def __init__(self, uri: str, token: str = "", patience: float = RETRY_SECONDS) -> None:
+        self._milvus = Connection(uri, token, patience)
         if self._milvus.embedded:
             self._load_all()
 
