@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
@@ -79,7 +80,7 @@ def load_model(folder: Path) -> Model:
     """The model in this folder. Raises UsageError, naming the reason, when it cannot be loaded here."""
     try:
         flavors = Description.load(str(folder)).flavors
-        with redirect_stdout(sys.stderr):  # what a model prints is not the command's answer
+        with _prints_aside():
             if "sentence_transformers" in flavors:
                 _hide_progress_bars()
                 return SentenceTransformerModel(mlflow.sentence_transformers.load_model(str(folder)))
@@ -104,9 +105,20 @@ def _hide_progress_bars() -> None:
 
 
 @contextmanager
+def _prints_aside() -> Iterator[None]:
+    """What a model prints is not the command's answer. Only for the main thread, where commands run: `sys.stdout` is everybody's, and of two
+    threads that exchange it at once the later puts back what the earlier had put there."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+@contextmanager
 def _the_models_own_failure() -> Iterator[None]:
     try:
-        with redirect_stdout(sys.stderr):
+        with _prints_aside():
             yield
     except Exception as error:  # a model's own code may raise anything
         raise EncodingFailed(f"The model failed while encoding: {_line(error)}.") from None
