@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
-from scripts import lease as leases
+from scripts import heartbeat
 from scripts.adapters.milvus import MilvusStore
 from scripts.errors import Refused
 from scripts.lease import lease
@@ -18,8 +19,8 @@ NAME = "shop_v1_00000001"
 
 @pytest.fixture
 def store(milvus, monkeypatch):
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.5)
-    monkeypatch.setattr(leases, "SILENCE_SECONDS", 4.0)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.5)
+    monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 4.0)
     with MilvusStore(milvus.uri, milvus.token) as opened:
         opened.create(NAME, stamp().layout, stamp().properties())
         yield opened
@@ -51,7 +52,7 @@ def test_a_holder_that_is_dead_is_passed_over(store):
     leave_behind(store, "elsewhere@1/17/abcdef/9")
     with lease(store, NAME, Shard()) as check:
         check()
-    leave_behind(store, f"{leases._host()}/{2**22 + 1}/abcdef/9")
+    leave_behind(store, f"{heartbeat._host()}/{2**22 + 1}/abcdef/9")
     with lease(store, NAME, Shard()) as check:
         check()
 
@@ -84,7 +85,7 @@ def test_who_was_taken_for_dead_notices(store):
         with pytest.raises(Refused, match="took over"):
             for _ in range(100):
                 check()
-                leases.time.sleep(0.1)
+                time.sleep(0.1)
     assert store.properties(NAME)["promotion.lease.0-of-1"].startswith("elsewhere")
 
 

@@ -1,0 +1,75 @@
+"""Signs of life: how a process shows on the server that it is at work, and how another one sees that it is not any more."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+
+from scripts.errors import KitError
+
+BEAT_SECONDS = 4.0
+# So long without a beat means that the process is dead. Beats are compared with each other, never with this machine's clock.
+SILENCE_SECONDS = 4 * BEAT_SECONDS
+
+
+def new_token() -> str:
+    """`host/pid/nonce`, which no other process has, nor this one a second time."""
+    return f"{_host()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+
+
+def host_of(token: str) -> str:
+    return token.split("/")[0].rpartition("@")[0]
+
+
+def is_dead(token: str) -> bool:
+    """Whether the process ran on this machine and does not any more. Of another machine's nobody knows."""
+    host, pid, *_ = token.split("/")
+    if host != _host() or int(pid) == os.getpid():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+class Heart:
+    """Within its block it calls `beat` with 1, 2, 3 … every BEAT_SECONDS, in the background. `beat` answers whether what it beats for is still
+    ours; `lost` says that it once was not. A server that is away is the business of whoever works with it."""
+
+    def __init__(self, beat: Callable[[int], bool]) -> None:
+        self._beat = beat
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self.lost = False
+
+    def __enter__(self) -> Heart:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        count = 0
+        while not self.lost and not self._ended.wait(BEAT_SECONDS):
+            count += 1
+            try:
+                self.lost = not self._beat(count)
+            except KitError:
+                continue
+
+
+def _host() -> str:
+    """This machine since it was started, or this container: process numbers mean something only here."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # not Linux
+        namespace = 0
+    return f"{socket.gethostname()}@{namespace}"
