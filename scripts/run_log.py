@@ -12,7 +12,7 @@ from scripts.golden import Suite
 from scripts.pair import Pair, Stamp, require_pair
 from scripts.quality.facts import IndexFacts, Latency, Replayed
 from scripts.quality.gates import Outcome
-from scripts.run_record import Row, RunRecord, Used
+from scripts.run_record import Row, RunKey, RunRecord, Used
 from scripts.sync_report import COUNTS, SyncReport
 
 
@@ -24,7 +24,7 @@ def of_build(pair: Pair, stamp: Stamp, at: datetime, report: SyncReport | None =
     if report:
         metrics |= {f"build/{name}": getattr(report, name) for name in (*COUNTS, "cut_off", "seconds", "rate")}
     return RunRecord(
-        pair=pair.collection,
+        run=RunKey.of_pair(pair.collection),
         kind="build",
         at=at,
         params=_identity(model.name, model.version, model.digest, stamp.fingerprint)
@@ -50,7 +50,7 @@ def of_assessment(assessment: Assessment, rendered: Mapping[str, str], suite: Su
     evidence, candidate = assessment.evidence, assessment.candidate
     judged = Used(evidence.suite, evidence.suite_digest, evidence.suite, "validation", _judgments(suite) if suite else ())
     return RunRecord(
-        pair=evidence.pair,
+        run=RunKey.of_pair(evidence.pair),
         kind="validation",
         at=evidence.judged_at,
         params=_identity(candidate.model, candidate.version, candidate.model_digest, candidate.embedding_fingerprint),

@@ -26,14 +26,33 @@ class Used:
 
 
 @dataclass(frozen=True)
-class RunRecord:
-    """One thing that was done to a pair. All records of a pair go to the one run that the pair has."""
+class RunKey:
+    """Which run: the one that has this value in this tag. `name` is what people see."""
 
-    pair: str
-    kind: Literal["build", "validation"]
+    tag: str
+    value: str
+    name: str
+
+    @classmethod
+    def of_pair(cls, pair: str) -> RunKey:
+        """A pair has one run, for its build and every validation."""
+        return cls("promotion.pair", pair, pair)
+
+    @classmethod
+    def of_act(cls, act_id: str, name: str) -> RunKey:
+        """An act has a run of its own, because a pair may be promoted more than once."""
+        return cls("promotion.act", act_id, name)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One thing that was done. All records with the same key go to the same run."""
+
+    run: RunKey
+    kind: Literal["build", "validation", "promotion", "rollback", "cleanup", "unlock"]
     at: datetime
     params: Mapping[str, str] = field(default_factory=dict)
-    """What holds for the pair for good."""
+    """What holds for good."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     """What may be another the next time."""

@@ -34,7 +34,7 @@ def skipping(count: int) -> SyncReport:
 def test_a_build_tells_what_the_pair_is_made_of():
     """Its model, its embedding, its index, its source; how many rows, and what became of the others."""
     record = run_log.of_build(Pair("shop", 3, "0123abcd"), BUILT, NOW, skipping(10))
-    assert (record.pair, record.kind, record.at) == ("shop_v3_0123abcd", "build", NOW)
+    assert (record.run.value, record.kind, record.at) == ("shop_v3_0123abcd", "build", NOW)
     assert record.params["model_version"] == "3"
     assert record.params["index"] == "HNSW COSINE M=16 efConstruction=200"
     assert record.params["source"] == "products.parquet"

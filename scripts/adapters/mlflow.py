@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from scripts.ports import Model, ModelVersion
 
 # Written by MLflow into each download (3.17): not the model's.
 _NOT_THE_MODELS = frozenset({"registered_model_meta"})
+# Servers of now take 100,000 characters (3.17), older ones this many; longer ones are refused.
+_TAG_CHARS = 5_000
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -59,6 +61,14 @@ class MlflowRegistry:
                 self._client.set_registered_model_alias(version.name, selector[1:], str(version.version))
             else:
                 self._client.transition_model_version_stage(version.name, str(version.version), selector, archive_existing_versions=True)
+
+    def tag(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Values are cut to what MLflow takes. A tag that is there already is not set again: each setting is an event for MLflow's webhooks."""
+        with self._translated(f"model {version.name} version {version.version}"):
+            there = self._client.get_model_version(version.name, str(version.version)).tags
+            for name, value in tags.items():
+                if there.get(name) != (cut := value[:_TAG_CHARS]):
+                    self._client.set_model_version_tag(version.name, str(version.version), name, cut)
 
     def download(self, version: ModelVersion, folder: Path) -> str:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""MLflow's runs: one per pair, found again by its tag, told what was done to the pair and what came of it."""
+"""MLflow's runs, each found again by its tag: one per pair, and one per promotion, rollback and cleanup."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from scripts.adapters.mlflow_connection import connect, refuse_silent, sqlite_fo
 from scripts.errors import Unreachable
 from scripts.run_record import Row, RunRecord, Used
 
-PAIR = "promotion.pair"
 LAST = "promotion.last_logged"
 
 # MLflow's limits (3.17); older servers take values of 500 and 5,000 characters, and refuse longer ones.
@@ -40,7 +39,7 @@ class MlflowRuns:
         """Metrics get another point, at the record's time; files and tables are replaced. A param keeps its first value for good, as MLflow wants
         it; another one becomes a tag of that name."""
         refuse_silent(self._uri)  # nothing depends on a run, so nobody waits for it
-        with translated(self._uri, f"the run of {record.pair}"):
+        with translated(self._uri, f"the run of {record.run.name}"):
             run = self._run(record)
             id = run.info.run_id
             fixed, moved = _params(record, run)
@@ -54,10 +53,11 @@ class MlflowRuns:
 
     def _run(self, record: RunRecord) -> Run:
         experiment = self._experiment()
-        found = self._client.search_runs([experiment], f"tags.`{PAIR}` = '{record.pair}'", max_results=1, order_by=["attributes.start_time ASC"])
+        key = record.run
+        found = self._client.search_runs([experiment], f"tags.`{key.tag}` = '{key.value}'", max_results=1, order_by=["attributes.start_time ASC"])
         if found:
             return found[0]
-        return self._client.create_run(experiment, start_time=_millis(record.at), tags={PAIR: record.pair}, run_name=record.pair)
+        return self._client.create_run(experiment, start_time=_millis(record.at), tags={key.tag: key.value}, run_name=key.name)
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(self._name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
 from scripts.adapters.mlflow import MlflowRegistry
 from scripts.encoding import Encoder
@@ -51,6 +52,20 @@ def test_moving_an_alias(shop, registry):
         assert registry.at(shop.model, "@production") == version
 
 
+def test_tags_of_a_version_are_set_again_without_harm(shop, registry, monkeypatch):
+    """The last value counts, one that is too long is cut, other people's tags stay, and what is there already is no event for MLflow's webhooks."""
+    version = ModelVersion(shop.model, shop.stage("words"))
+    client, sent = MlflowClient(shop.mlflow_uri), []
+    client.set_model_version_tag(shop.model, str(version.version), "theirs", "x")
+    send = registry._client.set_model_version_tag
+    monkeypatch.setattr(registry._client, "set_model_version_tag", lambda *words: (sent.append(words[2]), send(*words)))
+    registry.tag(version, {"promotion.pair": "a", "promotion.why": "w" * 200_000})
+    registry.tag(version, {"promotion.pair": "a", "promotion.why": "w" * 200_000})
+    registry.tag(version, {"promotion.pair": "b"})
+    assert client.get_model_version(shop.model, str(version.version)).tags == {"theirs": "x", "promotion.pair": "b", "promotion.why": "w" * 5_000}
+    assert sent == ["promotion.pair", "promotion.why", "promotion.pair"]
+
+
 def test_a_models_digest_is_of_its_own_files(shop, registry, tmp_path):
     """The same version has the same digest wherever it is fetched to, another model another."""
     first, second = shop.stage("words"), shop.stage("initials")
@@ -78,6 +93,8 @@ def test_a_model_that_was_never_there(registry):
         registry.version("no-such-model", 3)
     with pytest.raises(UsageError, match="no-such-model"):
         registry.candidate("no-such-model", "Staging")
+    with pytest.raises(UsageError, match="model no-such-model version 3"):
+        registry.tag(ModelVersion("no-such-model", 3), {"promotion.pair": "a"})
 
 
 def test_a_dead_address_fails_at_once_and_hides_its_password():

@@ -17,13 +17,13 @@ from mlflow.entities import ViewType
 
 from scripts.adapters.mlflow_runs import MlflowRuns
 from scripts.errors import Unreachable
-from scripts.run_record import RunRecord, Used
+from scripts.run_record import RunKey, RunRecord, Used
 
 THEN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = THEN + timedelta(hours=1)
 PAIR = "shop_v3_0123abcd"
 RECORD = RunRecord(
-    pair=PAIR,
+    run=RunKey.of_pair(PAIR),
     kind="validation",
     at=THEN,
     params={"model": "words", "model_version": "3"},
@@ -133,7 +133,7 @@ def test_a_second_validation_replaces_the_first(uri, service, tmp_path):
 def test_build_and_validation_share_the_pairs_run(uri, service):
     """Each has its own folder; a param that would be another the second time is a tag then, because MLflow keeps the first for good."""
     runs = MlflowRuns(uri, service)
-    build = RunRecord(PAIR, "build", THEN, params={"model": "words", "source": "a.csv"}, files={"notes.txt": "built"})
+    build = RunRecord(RunKey.of_pair(PAIR), "build", THEN, params={"model": "words", "source": "a.csv"}, files={"notes.txt": "built"})
     assert runs.log(build) == runs.log(replace(RECORD, at=LATER, params={"model": "words", "source": "b.csv", "late": "x"}))
     (run,) = found(uri, service)
     assert run.data.params == {"model": "words", "source": "a.csv", "late": "x"}
@@ -144,7 +144,7 @@ def test_build_and_validation_share_the_pairs_run(uri, service):
 def test_each_pair_has_a_run_of_its_own(uri, service):
     """In the service's experiment."""
     runs = MlflowRuns(uri, service)
-    assert runs.log(RECORD) != runs.log(replace(RECORD, pair="shop_v4_0123abcd"))
+    assert runs.log(RECORD) != runs.log(replace(RECORD, run=RunKey.of_pair("shop_v4_0123abcd")))
     assert len(found(uri, service)) == 1
 
 
