@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 from scripts import plain_yaml
 from scripts.errors import UsageError
 from scripts.settings import EMBEDDED_FOLDER, Environment, Settings
+from scripts.tls import TlsFiles
 
 
 def load(path: Path, environ: dict[str, str] | None = None) -> Settings:
@@ -73,6 +74,13 @@ def _environment(root: Path, environ: Any) -> Environment:
         mlflow_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{embedded / 'mlflow.db'}",
         milvus_uri=environ.get("MILVUS_URI") or str(embedded / "milvus.db"),
         milvus_token=SecretStr(environ.get("MILVUS_TOKEN", "")),
+        milvus_tls=TlsFiles(
+            ca=environ.get("MILVUS_CA_PEM_PATH", ""),
+            certificate=environ.get("MILVUS_CLIENT_PEM_PATH", ""),
+            key=environ.get("MILVUS_CLIENT_KEY_PATH", ""),
+            server_name=environ.get("MILVUS_SERVER_NAME", ""),
+        ),
+        mlflow_unverified=environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"),
         source_password=SecretStr(environ.get("SOURCE_PASSWORD", "")),
         build_id=environ.get("CIRCLE_WORKFLOW_ID", ""),
         build_url=environ.get("CIRCLE_BUILD_URL", ""),

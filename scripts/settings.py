@@ -20,6 +20,7 @@ from scripts import digests
 from scripts.addresses import has_secret
 from scripts.layout import FIELD_NAME, RESERVED, Consistency, FieldType, Index
 from scripts.pair import Embedding, identifier, production_alias
+from scripts.tls import OPEN, TlsFiles
 
 EMBEDDED_FOLDER = ".promotion"
 # Leaves room for `_v{version}_{build}` within Milvus' 255 characters.
@@ -225,6 +226,9 @@ class Environment(_Section):
     mlflow_uri: str = Field(repr=False)  # either may have a password in it
     milvus_uri: str = Field(repr=False)
     milvus_token: SecretStr
+    milvus_tls: TlsFiles = OPEN
+    mlflow_unverified: bool = False
+    """Whether any server is believed to be MLflow, whatever certificate it shows."""
     source_password: SecretStr = SecretStr("")
     build_id: str
     build_url: str

@@ -12,6 +12,8 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import click
+
 from scripts.config import prepare_libraries
 from scripts.errors import UsageError
 from scripts.ports import Collection, Importer, Registry, Runs, Source, VectorCache, VectorStore
@@ -26,7 +28,7 @@ def open_store(environment: Environment, **patience: float) -> MilvusStore:
     prepare_libraries()
     from scripts.adapters.milvus import MilvusStore
 
-    return MilvusStore(environment.milvus_uri, environment.milvus_token.get_secret_value(), **patience)
+    return MilvusStore(environment.milvus_uri, environment.milvus_token.get_secret_value(), tls=environment.milvus_tls, **patience)
 
 
 class Wiring:
@@ -51,14 +53,21 @@ class Wiring:
         prepare_libraries()
         from scripts.adapters.mlflow import MlflowRegistry
 
-        return MlflowRegistry(self.settings.environment.mlflow_uri)
+        return MlflowRegistry(self._mlflow_uri)
 
     @cached_property
     def runs(self) -> Runs:
         prepare_libraries()
         from scripts.adapters.mlflow_runs import MlflowRuns
 
-        return MlflowRuns(self.settings.environment.mlflow_uri, self.settings.service)
+        return MlflowRuns(self._mlflow_uri, self.settings.service)
+
+    @cached_property
+    def _mlflow_uri(self) -> str:
+        environment = self.settings.environment
+        if environment.mlflow_unverified and environment.mlflow_uri.startswith("https://"):
+            click.echo("warning: MLFLOW_TRACKING_INSECURE_TLS is set: whoever answers at MLFLOW_TRACKING_URI is believed.", err=True)
+        return environment.mlflow_uri
 
     @cached_property
     def source(self) -> Source:

@@ -18,10 +18,12 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -44,6 +46,29 @@ class ServerFailed(RuntimeError):
     def __init__(self, server: Server, what: str) -> None:
         tail = "\n".join(server.log.read_text(errors="replace").splitlines()[-30:])
         super().__init__(f"{type(server).__name__} {what}. The end of its log, {server.log}:\n{tail}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """PEM files with which a server speaks TLS. With `clients`, an authority, it takes only who shows a certificate of that one."""
+
+    certificate: Path
+    key: Path
+    clients: Path | None = None
+
+    def milvus(self) -> Mapping[str, str]:
+        """As settings of `milvus.yaml`, from the environment; mode 1 is one-way, 2 is mutual."""
+        clients = {"TLS_CAPEMPATH": str(self.clients)} if self.clients else {}
+        return {
+            "COMMON_SECURITY_TLSMODE": "2" if self.clients else "1",
+            "TLS_SERVERPEMPATH": str(self.certificate),
+            "TLS_SERVERKEYPATH": str(self.key),
+            **clients,
+        }
+
+    def uvicorn(self) -> str:
+        clients = f" --ssl-ca-certs {self.clients} --ssl-cert-reqs {int(ssl.CERT_REQUIRED)}" if self.clients else ""
+        return f"--ssl-certfile {self.certificate} --ssl-keyfile {self.key}{clients}"
 
 
 class Server:
@@ -123,6 +148,9 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    def is_healthy(self) -> bool:
+        return _get(self._health_port, self.health_path) == "OK"
+
     def _signal(self, number: signal.Signals) -> None:
         if self._process is None:
             raise RuntimeError(f"{type(self).__name__} is not started.")
@@ -134,7 +162,7 @@ class Server:
     def _wait_for_health(self) -> None:
         deadline = time.monotonic() + START_LIMIT_S
         while self._process.poll() is None:
-            if _get(self._health_port, self.health_path) == "OK":
+            if self.is_healthy():
                 return
             if time.monotonic() > deadline:
                 raise ServerFailed(self, f"did not answer within {START_LIMIT_S} s")
@@ -153,19 +181,19 @@ class MilvusServer(Server):
     to the next port when the old one is not free yet, as after a kill, and it never notices that the server died.
 
     Milvus 2.3.5 listens on every interface whatever `proxy.ip` says (that is the address it tells others); only the
-    embedded etcd stays on 127.0.0.1. The proxy asks for the password; the components' ports do not.
+    embedded etcd stays on 127.0.0.1. The proxy asks for the password; the components' ports do not. With `tls` the proxy alone speaks it.
     """
 
     token = "root:Milvus"
     health_path = "/healthz"
 
-    def __init__(self, folder: Path, wheel_dir: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, wheel_dir: Path, env: Mapping[str, str] | None = None, tls: ServerTls | None = None) -> None:
         self._wheel_data = wheel_dir / "milvus" / "data"
         template = (self._wheel_data / "config.yaml.template").read_text()
         names = sorted(set(re.findall(r"\w+_port\b", template)))
         *ports, metrics, self._etcd_client, self._etcd_peer = free_ports(len(names) + 3)
         values = dict(zip(names, ports))
-        self.uri = f"http://127.0.0.1:{values['proxy_port']}"
+        self.uri = f"{'https' if tls else 'http'}://127.0.0.1:{values['proxy_port']}"
         self._configuration = _fill(
             template,
             {
@@ -178,7 +206,7 @@ class MilvusServer(Server):
                 "rocksmq_data_dir": folder / "data" / "rocksmq",
             },
         )
-        super().__init__(folder, metrics, env or {})
+        super().__init__(folder, metrics, {**(env or {}), **(tls.milvus() if tls else {})})
 
     def start(self) -> None:
         configs = self.folder / "configs"
@@ -217,9 +245,10 @@ class MlflowServer(Server):
     orphan_signal = signal.SIGTERM  # which it passes on to the uvicorn below it; SIGKILL would leave that behind
     health_path = "/health"
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None, tls: ServerTls | None = None) -> None:
         (self._port,) = free_ports(1)
-        self.uri = f"http://127.0.0.1:{self._port}"
+        self._tls = tls
+        self.uri = f"{'https' if tls else 'http'}://127.0.0.1:{self._port}"
         super().__init__(folder, self._port, env or {})
 
     def command(self) -> Sequence[str]:
@@ -228,7 +257,12 @@ class MlflowServer(Server):
             *("--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"),
             *("--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts"),
             *("--workers", "1", "--host", "127.0.0.1", "--port", str(self._port)),
+            *(("--uvicorn-opts", self._tls.uvicorn()) if self._tls else ()),
         ]
+
+    def is_healthy(self) -> bool:
+        """Over TLS a listening port is all that is asked: uvicorn opens it when MLflow is there."""
+        return _listens(self._port) if self._tls else super().is_healthy()
 
     def settings(self) -> Mapping[str, str]:
         return {
@@ -269,6 +303,14 @@ def _unpacked(folder: Path) -> Path:
             part.chmod(0o755)
             part.rename(target)  # only a whole file ever has the name
     return folder
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 def _get(port: int, path: str) -> str:

@@ -22,6 +22,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
+from scripts.adapters import mlflow_trust
 from scripts.addresses import shown
 from scripts.errors import Unreachable
 
@@ -35,12 +36,15 @@ _DENIED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "401", "403")
 
 
 def connect(uri: str) -> MlflowClient:
-    """A dead address fails here at once with Unreachable, not after MLflow's retries, which are for connections lost on the way."""
+    """A dead address fails here at once with Unreachable, and so does TLS that is not trusted, not after MLflow's retries, which are for
+    connections lost on the way. Raises UsageError where what the environment says of TLS cannot be."""
     _quieten()
     with translated(uri, "its address"):
         if folder := sqlite_folder(uri):
             folder.mkdir(parents=True, exist_ok=True)
         _refuse_dead(uri)
+        if _is_server(uri):
+            mlflow_trust.refuse_untrusted(uri, CONNECT_SECONDS)
         return MlflowClient(tracking_uri=uri)
 
 
@@ -80,6 +84,7 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     # Stages are deprecated since 2.9 and still what most registries use: known, and no news to the user of every command.
     warnings.filterwarnings("ignore", category=FutureWarning, module="(mlflow|scripts).*")
+    warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # said once, by whoever opens this
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # else a run that ends is announced there
     MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(MAX_RETRIES)

@@ -18,9 +18,11 @@ from pymilvus import MilvusClient
 from pymilvus.client.types import Status
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
+from scripts.adapters.milvus import trust
 from scripts.adapters.milvus.raw import Wire
 from scripts.addresses import shown
 from scripts.errors import Refused, Unreachable, UsageError
+from scripts.tls import OPEN, TlsFiles
 
 # How long a call that lost its connection is repeated. Every write of the kit is safe to repeat: rows are upserted by key, aliases and
 # properties are set to a value. (pymilvus repeats some calls by itself, and some, like has_collection, not: 3.0.2.)
@@ -51,11 +53,12 @@ class Connection:
     attempts of a call together take no longer than that.
     """
 
-    def __init__(self, uri: str, token: str, patience: float = RETRY_SECONDS) -> None:
+    def __init__(self, uri: str, token: str, patience: float = RETRY_SECONDS, tls: TlsFiles = OPEN) -> None:
         # A failed call would print its traceback through this logger; it is told in one line instead.
         for name in ("pymilvus", "milvus_lite"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.uri = uri
+        self._tls = tls
         self._patience = patience
         self._hurried = patience < RETRY_SECONDS
         self.embedded = "://" not in uri
@@ -64,7 +67,7 @@ class Connection:
                 Path(uri).resolve().parent.mkdir(parents=True, exist_ok=True)
             # Without the option a connection that was lost for a minute is tried again only after another one.
             options = {} if self.embedded else {"grpc_options": {"grpc.max_reconnect_backoff_ms": int(LONGEST_PAUSE_SECONDS * 1_000)}}
-            self._client = MilvusClient(uri, token=token, timeout=CONNECT_SECONDS, **options)
+            self._client = MilvusClient(uri, token=token, timeout=CONNECT_SECONDS, **options, **trust.options(uri, tls))
         except OSError as error:
             raise UsageError(f"MILVUS_URI {shown(uri)!r} cannot be used: {error}.") from None
         except ConnectionConfigException as error:
@@ -169,13 +172,15 @@ class Connection:
         return Refused(f"Milvus refused to {doing}: {why}.")
 
     def _no_connection(self, error: Exception) -> Exception:
-        # A wrong token and a dead server give the same code and message (2.3.5): the port tells them apart.
+        # A wrong token, a dead server and a certificate that is not trusted give the same code and message (2.3.5): the port tells them apart.
         try:
             address = urlsplit(self.uri)
             socket.create_connection((address.hostname or "", address.port or 19530), timeout=CONNECT_SECONDS).close()
         except (OSError, ValueError):
             return Unreachable(f"Nothing answers at MILVUS_URI {shown(self.uri)}.", hint="Is the address right and the server up?")
-        return Unreachable(f"The server at MILVUS_URI {shown(self.uri)} does not let us in.", hint="Check MILVUS_TOKEN (user:password), or TLS in the address.")
+        said = error.__cause__
+        fault = trust.fault(self.uri, self._tls, CONNECT_SECONDS, str(said.details()) if isinstance(said, grpc.RpcError) else "")
+        return fault or Unreachable(f"The server at MILVUS_URI {shown(self.uri)} does not let us in.", hint="Check MILVUS_TOKEN (user:password).")
 
     def _unusable(self, error: ConnectionConfigException) -> Exception:
         if "Open local milvus failed" in str(error.message):

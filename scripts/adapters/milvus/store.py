@@ -12,6 +12,7 @@ from scripts.adapters.milvus.schema import index_params, schema
 from scripts.errors import KitError, ProductionMoved, Refused, UsageError
 from scripts.layout import VECTOR, Layout
 from scripts.pair import Stamp
+from scripts.tls import OPEN, TlsFiles
 
 
 class MilvusStore:
@@ -20,8 +21,8 @@ class MilvusStore:
     Raises Unreachable, when made, if the server is not there or the token is wrong.
     """
 
-    def __init__(self, uri: str, token: str = "", patience: float = RETRY_SECONDS) -> None:
-        self._milvus = Connection(uri, token, patience)
+    def __init__(self, uri: str, token: str = "", patience: float = RETRY_SECONDS, tls: TlsFiles = OPEN) -> None:
+        self._milvus = Connection(uri, token, patience, tls)
         if self._milvus.embedded:
             self._load_all()
 
