@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from scripts.ledger import Act
+from scripts.pair import Stamp
 from scripts.run_record import RunKey, RunRecord
+
+# A detail that says in its name what it counts; any other number is a name of something, such as a model version.
+_COUNTS = re.compile(r"(.+_)?(rows|seconds|bytes|dropped|released|changed)")
 
 
 def of_act(act: Act) -> RunRecord:
     """Who, why, by which build, on which evidence, from where to where, and what came of it. Of the same act there is one run, however often it
-    is told; the last word counts. Details that are numbers are metrics, the others tags."""
-    numbers = {name: number for name, text in act.details.items() if (number := _number(text)) is not None}
+    is told; the last word counts. Details that count something are metrics, the others tags."""
+    numbers = {name: number for name, text in act.details.items() if _COUNTS.fullmatch(name) and (number := _number(text)) is not None}
     words = {f"promotion.{name}": text for name, text in act.details.items() if name not in numbers}
     return RunRecord(
         run=RunKey.of_act(act.id, f"{act.kind} {act.to}" if act.to else f"{act.kind} {act.at:%Y-%m-%d %H:%M}"),
@@ -22,9 +28,19 @@ def of_act(act: Act) -> RunRecord:
     )
 
 
-def version_tags(act: Act) -> dict[str, str]:
-    """For the model version that serves since this act."""
-    return _told({"promotion.pair": act.to, "promotion.promoted_at": act.at.isoformat(timespec="seconds"), "promotion.evidence": act.evidence, **_who(act)})
+def tags_of(pair: str, stamp: Stamp) -> dict[str, str]:
+    """For the version of the model whose pair serves now: since when, by whose hand, why, and on which evidence."""
+    since = stamp.begun_at or stamp.promoted_at
+    return _told(
+        {
+            "promotion.pair": pair,
+            "promotion.promoted_at": since.isoformat(timespec="seconds") if since else "",
+            "promotion.by": stamp.begun_by,
+            "promotion.why": stamp.reason,
+            "promotion.evidence": stamp.evidence_digest,
+            "promotion.build_url": stamp.build.url,
+        }
+    )
 
 
 def _who(act: Act) -> dict[str, str]:

@@ -101,12 +101,19 @@ def test_every_kind_of_act_can_be_told():
         assert run_log_acts.of_act(ACT.model_copy(update={"kind": kind})).kind == kind
 
 
+def test_a_detail_is_a_metric_only_where_it_counts_something():
+    """A model version is a number, too, and its mean over time says nothing."""
+    record = run_log_acts.of_act(ACT.model_copy(update={"details": {"model_version": "3", "changed_rows": "12", "freed_bytes": "1e9", "rows": "many"}}))
+    assert record.metrics == {"changed_rows": 12.0, "freed_bytes": 1e9}
+    assert (record.tags["promotion.model_version"], record.tags["promotion.rows"]) == ("3", "many")
+
+
 def test_the_model_version_says_what_serves_and_since_when():
     """Tags for the version in the registry; what nobody said is left out."""
-    assert run_log_acts.version_tags(ACT.model_copy(update={"url": ""})) == {
+    assert run_log_acts.tags_of(PAIR, stamp(begun_at=THEN, begun_by="ann", evidence_digest="e" * 64)) == {
         "promotion.pair": PAIR,
         "promotion.promoted_at": "2026-03-01T12:00:00+00:00",
         "promotion.by": "ann",
-        "promotion.why": "better at ‘sofas’",
         "promotion.evidence": "e" * 64,
     }
+    assert "promotion.promoted_at" not in run_log_acts.tags_of(PAIR, stamp())
