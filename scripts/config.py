@@ -51,7 +51,8 @@ def prepare_libraries() -> None:
     Threads of torch that wait for work would spin, and halve the speed of a Milvus on the same machine; asleep they cost nothing. pymilvus dies of a milvus-lite file's path in MILVUS_URI (3.0.2). grpc tells every lost ping on standard error ("Got goaway …
     too_many_pings"), unless it is asked not to.
     """
-    os.environ.pop("MILVUS_URI", None)
+    if "://" not in os.environ.get("MILVUS_URI", ""):
+        os.environ.pop("MILVUS_URI", None)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
