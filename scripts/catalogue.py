@@ -26,11 +26,15 @@ class Entry:
             return State.PRODUCTION
         return State.RETIRED if self.stamp.has_served else self.stamp.state
 
-    def refuse_half_caught_up(self) -> None:
-        """Raises Refused while the source is being brought into a built pair, or after that stopped half way: also where all was written, but
-        `finish` did not come to say that this is what the pair holds now."""
+    @property
+    def is_half_caught_up(self) -> bool:
+        """Whether the source is being brought into a built pair, or that stopped half way: also where all was written, but `finish` did not come to
+        say that this is what the pair holds now."""
         read, proved = self.stamp.read_content, self.stamp.content
-        if read is None or (proved is not None and read.fingerprint != proved.fingerprint):
+        return read is None or (proved is not None and read.fingerprint != proved.fingerprint)
+
+    def refuse_half_caught_up(self) -> None:
+        if self.is_half_caught_up:
             raise Refused(
                 f"{self.pair} is being brought up to date, or was when that stopped: what it holds is not known.",
                 hint=f"Run `catch-up {self.pair}` to the end.",
@@ -91,7 +95,7 @@ class Catalogue:
         """The pair that production replaced. Raises Refused with the pairs that one could go to instead."""
         production = self.production
         if production is None:
-            raise Refused(f"The alias {self.alias} points to {self.target or 'nothing'}, so there is no pair to roll back from.")
+            raise Refused(f"The alias {self.alias} points to {self.target or 'nothing'}, so there is no pair to roll back from.", hint=self.alternatives())
         previous = production.stamp.replaces
         if entry := next((e for e in self.entries if e.pair.collection == previous), None):
             if entry.stamp.rolled_back:

@@ -189,21 +189,23 @@ def replay(config: Path, as_json: bool, log: Path, pair: str, k: int, limit: int
 @_command("promote --pair product_embeddings_v12_af8c1901 --dry-run")
 @options.pair
 @click.option("--evidence", metavar="DIGEST", help="The evidence digest that was approved; refuse any other.")
+@options.reason
 @options.dry_run
-def promote(config: Path, as_json: bool, pair: str, evidence: str | None, dry_run: bool) -> None:
-    """Point production at a validated pair, then move its model version in MLflow."""
+def promote(config: Path, as_json: bool, pair: str, evidence: str | None, reason: str, dry_run: bool) -> None:
+    """Point production at a validated pair, see that it answers as it should, then move its model version in MLflow."""
     from scripts.jobs import pair_file
+    from scripts.jobs.promote import Approval
     from scripts.jobs.promote import promote as job
 
     name = pair_file.read(pair)
     with console.opened(config) as kit:
-        result = job(kit, name, approved=evidence, dry_run=dry_run)
+        result = job(kit, name, Approval(evidence, reason), dry_run=dry_run, tell=console.tell_step)
     console.show(result, as_json)
 
 
 @_command("rollback --reason 'prices missing from results'")
 @click.option("--to", metavar="PAIR", help="Another pair than the one that production replaced.")
-@click.option("--reason", default="", help="Why; it is kept with the pair.")
+@options.reason
 @options.dry_run
 def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: bool) -> None:
     """Point production back at the previous pair. Needs no source, no model and no MLflow."""
@@ -212,7 +214,7 @@ def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: 
 
     name = pair_file.read(to) if to is not None else None
     with console.opened(config) as kit:
-        result = job(kit, to=name, reason=reason, dry_run=dry_run)
+        result = job(kit, to=name, reason=reason, dry_run=dry_run, tell=console.tell_step)
     console.show(result, as_json)
 
 
@@ -228,12 +230,35 @@ def cleanup(config: Path, as_json: bool, dry_run: bool) -> None:
 
 
 @_command("status --json")
-def status(config: Path, as_json: bool) -> None:
-    """Show what production serves, every pair, and whether MLflow agrees."""
+@click.option("--count", is_flag=True, help="Read the source to count how many of its changes the pair lacks that a rollback goes to.")
+def status(config: Path, as_json: bool, count: bool) -> None:
+    """Show what production serves, every pair, whether a rollback is possible, and whether MLflow agrees."""
     from scripts.jobs.status import status as job
 
     with console.opened(config) as kit:
-        result = job(kit)
+        result = job(kit, count=count)
+    console.show(result, as_json)
+
+
+@_command("history --limit 10")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+def history(config: Path, as_json: bool, limit: int) -> None:
+    """List promotions, rollbacks and cleanups: who, when, why."""
+    from scripts.jobs.history import history as job
+
+    with console.opened(config) as kit:
+        result = job(kit, limit=limit)
+    console.show(result, as_json)
+
+
+@_command("unlock --force")
+@click.option("--force", is_flag=True, help="Also from one that may be alive.")
+def unlock(config: Path, as_json: bool, force: bool) -> None:
+    """Break the lock of a promotion, rollback or cleanup that hangs, and say what is broken."""
+    from scripts.jobs.unlock import unlock as job
+
+    with console.opened(config) as kit:
+        result = job(kit, force=force)
     console.show(result, as_json)
 
 

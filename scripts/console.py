@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from scripts.jobs.result import Result
+    from scripts.switch import Step
     from scripts.wiring import Wiring
 
 
@@ -29,6 +30,11 @@ def opened(config: Path) -> Wiring:
     from scripts.wiring import Wiring
 
     return Wiring(configuration.load(config))
+
+
+def tell_step(step: Step, remark: str) -> None:
+    """A step of a plan is done."""
+    click.echo(f"  {step.name}{f': {remark}' if remark else ''}", err=True)
 
 
 def show(result: Result, as_json: bool, *writes: Callable[[], None]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -11,6 +12,7 @@ from scripts.errors import Refused
 from scripts.golden import Suite
 from scripts.pair import Stamp
 from scripts.quality.gates import GateResult, Verdict
+from scripts.settings import PromotionSettings
 
 
 class Evidence(BaseModel):
@@ -58,20 +60,48 @@ def of_stamp(pair: str, stamp: Stamp) -> Evidence:
     return evidence
 
 
-def check_current(evidence: Evidence, stamp: Stamp, suite: Suite, *, rows: int, production: str | None) -> None:
-    """Refuses evidence that is no pass, or that the world has left behind, and names what moved."""
+@dataclass(frozen=True)
+class Moment:
+    """The world that evidence is held against. `rows` is the true count, `production` what is behind the alias; `pending` source changes are
+    going to be brought into the pair."""
+
+    rows: int
+    production: str | None
+    now: datetime
+    pending: int = 0
+
+
+def check_current(evidence: Evidence, stamp: Stamp, suite: Suite, moment: Moment, policy: PromotionSettings) -> None:
+    """Refuses evidence that is no pass, is too old, or that the world has left behind, and names what moved."""
+    again = f"Run `validate --pair {evidence.pair}`."
     if evidence.verdict is not Verdict.PASS:
-        raise Refused(f"The verdict on {evidence.pair} is {evidence.verdict}.", hint=f"Run `validate --pair {evidence.pair}`.")
+        raise Refused(f"The verdict on {evidence.pair} is {evidence.verdict}.", hint=again)
+    age = (moment.now - evidence.judged_at) / timedelta(days=1)
+    if age > policy.approval_max_age_days:
+        raise Refused(f"The evidence on {evidence.pair} is {age:.1f} days old; promotion.approval_max_age_days is {policy.approval_max_age_days:g}.", hint=again)
     moved = [
         f"{what} was {then or 'nothing'}, is {now or 'nothing'}"
         for what, then, now in (
             ("the embedding", evidence.embedding_fingerprint, stamp.fingerprint),
-            ("the content", evidence.source_fingerprint, stamp.content.fingerprint if stamp.content else ""),
-            ("the row count", evidence.rows, rows),
+            ("the row count", stamp.content.rows if stamp.content else 0, moment.rows),
             ("the golden suite", evidence.suite_digest, suite.digest),
-            ("production", evidence.production, production or ""),
+            ("production", evidence.production, moment.production or ""),
         )
         if then != now
     ]
+    moved += _changed_too_much(evidence, stamp, moment.pending, policy.max_changed)
     if moved:
         raise Refused(f"{evidence.pair} was validated in another world: {'; '.join(moved)}.", hint="Validate it again.")
+
+
+def _changed_too_much(evidence: Evidence, stamp: Stamp, pending: int, share: float) -> list[str]:
+    """Content may move a little after a validation, as sources do; how much is counted where it is brought in, see `catch-up`."""
+    fingerprint = stamp.content.fingerprint if stamp.content else ""
+    if evidence.source_fingerprint == fingerprint and not pending:
+        return []
+    if evidence.source_fingerprint != fingerprint and stamp.changed_rows <= 0:
+        return [f"the content was {evidence.source_fingerprint or 'nothing'}, is {fingerprint or 'nothing'}"]
+    changed, rows = max(stamp.changed_rows, 0) + pending, max(evidence.rows, 1)
+    if changed <= share * rows:
+        return []
+    return [f"{changed:,} of {evidence.rows:,} rows have changed since ({changed / rows:.2%}; promotion.max_changed is {share:.2%})"]

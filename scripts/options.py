@@ -50,6 +50,7 @@ out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), cal
 report = click.option(
     "--report", type=click.Path(file_okay=False, path_type=Path), callback=_can_be_made, metavar="FOLDER", help="Write report.html, junit.xml and others there."
 )
+reason = click.option("--reason", default="", help="Why; it is kept with the pair and in the history.")
 dry_run = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 reuse = click.option(
     "--from", "reuse", type=click.Choice(["production"]), help="Copy the vectors of texts that production has too, if the same embedding made them."

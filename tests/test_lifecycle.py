@@ -73,7 +73,9 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(shop):
     first = shop.promote("initials")
     second = shop.build("words")
     shop.do("validate", "--pair", second)
-    assert shop.do("promote", "--pair", second, "--dry-run")["steps"][1] == f"move alias test_shop_prod from {first} to {second} (atomic; the old collection stays loaded)"
+    assert shop.do("promote", "--pair", second, "--dry-run")["steps"][3] == (
+        f"switch: move alias test_shop_prod from {first} to {second} (atomic; the old collection stays loaded)"
+    )
     assert shop.production() == first
     shop.do("promote", "--pair", second)
     assert shop.do("rollback", "--dry-run")["to"] == first

@@ -19,6 +19,14 @@ LATER = NOW + timedelta(days=1)
 LAYOUT = Layout(key=Column(name="id", type=FieldType.INT64), columns=(), dimension=4, index=Index())
 
 
+def apply(plan: switch.SwitchPlan, store: MilvusStore, now: datetime) -> None:
+    """The steps of a switch that write to Milvus, as the jobs take them."""
+    if not plan.switched_before:
+        plan = switch.begin(plan, store, now=now)
+        switch.move(plan, store)
+    switch.settle(plan, store, now=now)
+
+
 class World:
     """Validated pairs 1, 2, 3 of one service on a real milvus-lite."""
 
@@ -40,12 +48,12 @@ class World:
 
     def promote(self, version: int) -> None:
         plan = self.plan(version)
-        switch.apply(plan, self.store, now=NOW)
+        apply(plan, self.store, NOW)
         switch.finish(plan, self.store)
 
     def rollback(self, to: str | None = None) -> switch.SwitchPlan:
         plan = switch.plan_rollback(self.read(), to=to, reason="why")
-        switch.apply(plan, self.store, now=LATER)
+        apply(plan, self.store, LATER)
         switch.finish(plan, self.store)
         return plan
 
@@ -82,7 +90,7 @@ def test_a_stale_plan_is_refused_and_changes_nothing(world):
     world.promote(2)
     before = world.store.properties(world.names[3])
     with pytest.raises(ProductionMoved, match=f"the plan saw it at {world.names[1]}, now it points to {world.names[2]}"):
-        switch.apply(stale, world.store, now=LATER)
+        apply(stale, world.store, LATER)
     assert world.store.properties(world.names[3]) == before
     assert world.read().production.pair.version == 2
 
@@ -93,7 +101,7 @@ def test_a_collection_that_is_not_loaded_is_refused(world):
     world.store.open(world.names[2]).build_index()
     world.store._milvus.call("release_collection", world.names[2])
     with pytest.raises(Refused, match="not loaded"):
-        switch.apply(world.plan(2), world.store, now=LATER)
+        apply(world.plan(2), world.store, LATER)
     assert world.read().production.pair.version == 1
 
 
@@ -102,7 +110,7 @@ def test_a_promotion_interrupted_after_any_write_is_finished_by_the_same_command
     """Writes: stamp begun, move the alias, stamp promoted, stamp retired."""
     world.promote(1)
     plan = world.plan(2)
-    interrupt_after(monkeypatch, world.store, writes_done, lambda: switch.apply(plan, world.store, now=NOW))
+    interrupt_after(monkeypatch, world.store, writes_done, lambda: apply(plan, world.store, NOW))
     assert world.read().target in (world.names[1], world.names[2])
     world.promote(2)
     assert world.states() == ["1 retired", "2 production", "3 validated"]
@@ -115,7 +123,7 @@ def test_an_interrupted_rollback_does_not_go_further_back(world, monkeypatch, wr
     for version in (1, 2, 3):
         world.promote(version)
     plan = switch.plan_rollback(world.read(), to=None, reason="why")
-    interrupt_after(monkeypatch, world.store, writes_done, lambda: switch.apply(plan, world.store, now=LATER))
+    interrupt_after(monkeypatch, world.store, writes_done, lambda: apply(plan, world.store, LATER))
     assert world.rollback().to.pair.version == 2
     assert world.states() == ["1 retired", "2 production", "3 retired"]
     assert world.stamp(3).retired_because.startswith(f"rollback to {world.names[2]}")
@@ -146,7 +154,7 @@ def test_promoting_production_again_changes_nothing_of_its_history(world):
     before = {version: world.stamp(version) for version in (1, 2)}
     plan = world.plan(2)
     assert plan.switched_before
-    switch.apply(plan, world.store, now=datetime(2030, 1, 1, tzinfo=UTC))
+    apply(plan, world.store, datetime(2030, 1, 1, tzinfo=UTC))
     assert {version: world.stamp(version) for version in (1, 2)} == before
 
 
@@ -185,7 +193,7 @@ def test_another_promotion_in_between_is_refused(world, monkeypatch):
 
     monkeypatch.setattr(world.store, "set_properties", somebody_else_is_faster)
     with pytest.raises(ProductionMoved):
-        switch.apply(plan, world.store, now=LATER)
+        apply(plan, world.store, LATER)
     assert world.read().production.pair.version == 2
 
 
@@ -214,7 +222,7 @@ def test_one_unreadable_stamp_stops_nobody_but_its_own(world):
 def test_a_promotion_that_crashed_after_the_switch_leaves_a_way_back(world, monkeypatch):
     """Even when another one follows before it was finished."""
     plan = world.plan(1)
-    interrupt_after(monkeypatch, world.store, 2, lambda: switch.apply(plan, world.store, now=NOW))
+    interrupt_after(monkeypatch, world.store, 2, lambda: apply(plan, world.store, NOW))
     world.promote(2)
     assert world.states()[0] == "1 retired"
     assert world.rollback().to.pair.version == 1

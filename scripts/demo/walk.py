@@ -15,7 +15,7 @@ from scripts.demo import catalogue, models
 from scripts.errors import AnswerIsNo, Refused
 from scripts.jobs.build import build
 from scripts.jobs.cleanup import cleanup
-from scripts.jobs.promote import promote
+from scripts.jobs.promote import Approval, promote
 from scripts.jobs.result import Result
 from scripts.jobs.rollback import rollback
 from scripts.jobs.search import search
@@ -146,7 +146,7 @@ class _Demo:
         return validated
 
     def _promote(self, pair: str, approved: str | None = None) -> None:
-        _show(promote(self._kit, pair, approved=approved, dry_run=False))
+        _show(promote(self._kit, pair, Approval(approved)))
 
     def _search(self) -> None:
         _say(f"Searching production for {QUERY!r}:")

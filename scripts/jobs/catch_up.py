@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import catalogue
+from scripts import catalogue, reading
+from scripts.behind import Behind, behind
+from scripts.catalogue import Entry
 from scripts.errors import Refused
 from scripts.jobs.embed import Embedded, fill
 from scripts.jobs.finish import Finished, finish
 from scripts.pair import State
 from scripts.ports import Parts
+from scripts.reading import Reading
 from scripts.sync import Pass
+
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -27,16 +32,41 @@ class CaughtUp:
         return self.embedded.facts() | self.finished.facts() | {"notes": [*self.embedded.notes, *self.finished.notes]}
 
 
-def catch_up(parts: Parts, pair: str, how: Pass | None = None) -> CaughtUp:
+def catch_up(parts: Parts, pair: str, how: Pass | None = None, *, expected: int | None = None) -> CaughtUp:
     """Safe to run again. Inserts, changes and deletions reach a candidate before its switch, or the previous pair, so that a rollback does not
-    lose them; each text is made and encoded as this pair's are. A candidate whose content changes has to be validated again.
+    lose them; each text is made and encoded as this pair's are. A candidate of which more than a small share changes has to be validated again.
+
+    How many rows change is stamped for that. `expected` is what was counted before, so that a pass that is killed half way leaves a number, and
+    not only that it is not known.
 
     Raises Refused for a pair that is still being built, or that was made of another source.
     """
     entry = catalogue.read(parts.store, parts.settings).find(pair)
     if entry.state is State.BUILDING:
         raise Refused(f"{pair} is still being built.", hint=f"Run `embed --pair {pair}`, which brings it up to date as well.")
-    if entry.stamp.source != (configured := parts.settings.source.identity):
-        raise Refused(f"{pair} was made of {entry.stamp.source}, not of {configured}.", hint="What the other source lacks would be deleted; build a new pair.")
+    _refuse_other_source(parts, entry)
+    before = entry.stamp.changed_rows
+    _stamp(parts, entry, _UNKNOWN if expected is None or before == _UNKNOWN else before + expected)
     embedded = fill(parts, entry, how or Pass())
+    if before != _UNKNOWN:
+        _stamp(parts, entry, before + max(expected or 0, embedded.report.written + embedded.report.deleted))
     return CaughtUp(embedded, finish(parts, pair, embedded.report))
+
+
+def behind_source(parts: Parts, entry: Entry) -> Behind:
+    """Which changes of the source the pair does not have yet. Reads both and writes nothing. Raises Refused where the pair was made of another
+    source."""
+    _refuse_other_source(parts, entry)
+    source = reading.as_of(parts.settings.source, entry.stamp)
+    return behind(Reading(parts.open_source(source), source, entry.stamp.layout), parts.store.open(entry.pair.collection))
+
+
+def _refuse_other_source(parts: Parts, entry: Entry) -> None:
+    if entry.stamp.source != (configured := parts.settings.source.identity):
+        raise Refused(
+            f"{entry.pair} was made of {entry.stamp.source}, not of {configured}.", hint="What the other source lacks would be deleted; build a new pair."
+        )
+
+
+def _stamp(parts: Parts, entry: Entry, changed_rows: int) -> None:
+    parts.store.set_properties(entry.pair.collection, entry.stamp.changes(changed_rows=changed_rows))

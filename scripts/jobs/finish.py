@@ -9,7 +9,7 @@ from typing import Any
 from scripts import catalogue, run_log
 from scripts.catalogue import Entry
 from scripts.errors import Inconclusive, KitError, Refused
-from scripts.pair import Pair, State
+from scripts.pair import Content, Pair, Stamp, State
 from scripts.ports import Collection, Parts, Readiness
 from scripts.sync_report import SyncReport
 
@@ -56,11 +56,17 @@ def finish(parts: Parts, pair: str, report: SyncReport | None = None) -> Finishe
         )
     if content == entry.stamp.content:
         return Finished(entry.pair, readiness)
-    # A verdict was about other content: it does not hold any more. Of the same content somebody may have given another one meanwhile.
+    # A verdict was about other content: if much of it changed, it does not hold any more. Of the same content somebody may have given another one
+    # meanwhile.
     same = entry.stamp.content is not None and entry.stamp.content.fingerprint == content.fingerprint
-    told = {} if same and entry.stamp.state is not State.BUILDING else {"state": State.BUILT}
+    held = (same and entry.stamp.state is not State.BUILDING) or _little_changed(entry.stamp, content, parts.settings.promotion.max_changed)
+    told = {} if held else {"state": State.BUILT}
     store.set_properties(pair, entry.stamp.changes(content=content, **told))
     return Finished(entry.pair, readiness, _logged(parts, entry, report))
+
+
+def _little_changed(stamp: Stamp, content: Content, share: float) -> bool:
+    return stamp.state is State.VALIDATED and 0 < stamp.changed_rows <= share * content.rows
 
 
 def _logged(parts: Parts, entry: Entry, report: SyncReport | None) -> tuple[str, ...]:

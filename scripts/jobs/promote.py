@@ -1,27 +1,113 @@
-"""`promote`: point production at a validated pair, then move its model version in MLflow."""
+"""`promote`: point production at a validated pair, see that it answers as it should, then move its model version in MLflow."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from scripts import catalogue, evidence, golden, switch
-from scripts.catalogue import Catalogue, Entry
+from scripts.behind import Behind
+from scripts.catalogue import Entry
 from scripts.errors import Refused, Unreachable, UsageError
-from scripts.jobs.switching import Switched, carry_out
+from scripts.evidence import Evidence, Moment
+from scripts.golden import Suite
+from scripts.jobs.catch_up import behind_source, catch_up
+from scripts.jobs.switching import NotAsPromised, Switched, Switching, Told, planned
 from scripts.ports import Parts
+from scripts.quality.asking import Questions, questions
 
 
-def promote(parts: Parts, pair: str, *, approved: str | None, dry_run: bool) -> Switched:
+@dataclass(frozen=True)
+class Approval:
+    """What a person said yes to, and why. Without the evidence's digest it is to whatever is stamped on the pair."""
+
+    evidence: str | None = None
+    reason: str = ""
+
+
+def promote(parts: Parts, pair: str, approval: Approval = Approval(), *, dry_run: bool = False, tell: Told = lambda step, remark: None) -> Switched:
     """Safe to run again: after a crash at any point the same command finishes the job. The first promotion creates the alias.
 
-    `approved` is the evidence digest that a person approved; without it, the one stamped on the pair is taken.
-    Raises Refused for a pair that is not validated, or whose evidence the world has left behind; ProductionMoved when the alias moved.
+    `tell` is told of each step.
+    Where the pair does not answer as its evidence says, production goes back to what it was, and the result says so.
+
+    Raises Refused for a pair that is not validated, whose evidence the world has left behind, or while another process changes production;
+    ProductionMoved when the alias moved.
     """
     world = catalogue.read(parts.store, parts.settings)
     entry = world.find(pair)
-    plan = switch.plan_promotion(world, entry)
+    plan = switch.plan_promotion(world, entry, approval.reason)
     if not plan.switched_before:
-        _check_evidence(world, entry, approved, parts)
-        _refuse_without_model(entry, parts)
-    return carry_out(plan, parts, dry_run=dry_run)
+        _check(parts, entry, approval, world.target)  # before the source is read, which may take long
+        if parts.settings.promotion.catch_up:
+            plan = replace(plan, behind=behind_source(parts, entry))
+            _check(parts, entry, approval, world.target, plan.behind)
+    if dry_run:
+        return planned(plan, parts)
+    return Promotion(plan, parts, approval, tell).carry_out()
+
+
+class Promotion(Switching):
+    """Brings the source's changes in before the switch, and asks the golden queries after it."""
+
+    def __init__(self, plan: switch.SwitchPlan, parts: Parts, approval: Approval, tell: Told) -> None:
+        super().__init__(plan, parts, tell)
+        self._approval = approval
+        self._questions: Questions | None = None
+        self._unasked = ""
+
+    def catch_up(self) -> str | None:
+        done = catch_up(self.parts, self.plan.to.pair.collection, expected=self.plan.behind.total)
+        self.plan = replace(self.plan, to=self._world().find(self.plan.to.pair.collection))
+        report = done.embedded.report
+        return f"{report.written:,} written, {report.deleted:,} deleted"
+
+    def check(self) -> str | None:
+        _check(self.parts, self.plan.to, self._approval, self.plan.expected)
+        if self.parts.settings.promotion.verify:
+            self._prepare()
+        return self._unasked
+
+    def verify(self) -> str | None:
+        if self._questions is None and not self._unasked:
+            self._prepare()
+        if self._questions is None:
+            self._left.append(f"The golden queries were not asked through {self.plan.alias}. {self._unasked}")
+            return "not done"
+        stamp = self.plan.to.stamp
+        expected = evidence.of_stamp(self.plan.to.pair.collection, stamp).means
+        found = self._questions.asked_of(self.parts.store.through(self.plan.alias, stamp.layout), self._suite()).means
+        allowed = self.parts.settings.promotion.max_loss
+        lost = [f"{name} {found.get(name, 0.0):.4f} instead of {mean:.4f}" for name, mean in expected.items() if mean - found.get(name, 0.0) > allowed]
+        if lost:
+            raise NotAsPromised(f"Through {self.plan.alias} the golden queries find less than the evidence says: {', '.join(lost)}.")
+        return ", ".join(f"{name} {found[name]:.4f}" for name in expected)
+
+    def _prepare(self) -> None:
+        """A registry that is down is no reason not to switch, if the model is not at hand: the same command asks later."""
+        try:
+            self._questions = questions(self.plan.to, self._suite(), self.parts)
+        except Unreachable as error:
+            self._unasked = str(error)
+
+    def _suite(self) -> Suite:
+        return golden.load(self.parts.settings.golden_folder)
+
+
+def _check(parts: Parts, entry: Entry, approval: Approval, production: str | None, pending: Behind = Behind()) -> None:
+    entry.refuse_half_caught_up()
+    stamped = evidence.of_stamp(entry.pair.collection, entry.stamp)
+    _refuse_unapproved(entry, stamped, approval.evidence)
+    collection = parts.store.open(entry.pair.collection)
+    if not collection.is_loaded():
+        raise Refused(f"{entry.pair} is not loaded, so queries would fail after the switch.", hint=f"Run `finish --pair {entry.pair}` and try again.")
+    moment = Moment(rows=collection.count(), production=production, now=parts.now(), pending=pending.total)
+    evidence.check_current(stamped, entry.stamp, golden.load(parts.settings.golden_folder), moment, parts.settings.promotion)
+    _refuse_without_model(entry, parts)
+
+
+def _refuse_unapproved(entry: Entry, stamped: Evidence, approved: str | None) -> None:
+    if approved is not None and approved != stamped.digest:
+        raise Refused(f"Evidence {approved[:12]} was approved, but {entry.pair} now stands on {stamped.digest[:12]}.", hint="Approve the new evidence.")
 
 
 def _refuse_without_model(entry: Entry, parts: Parts) -> None:
@@ -33,12 +119,3 @@ def _refuse_without_model(entry: Entry, parts: Parts) -> None:
         raise Refused(f"{entry.pair} has lost its model. {error.what}", hint="Build another.") from None
     except Unreachable:
         return
-
-
-def _check_evidence(world: Catalogue, entry: Entry, approved: str | None, parts: Parts) -> None:
-    entry.refuse_half_caught_up()
-    stamped = evidence.of_stamp(entry.pair.collection, entry.stamp)
-    if approved is not None and approved != stamped.digest:
-        raise Refused(f"Evidence {approved[:12]} was approved, but {entry.pair} now stands on {stamped.digest[:12]}.", hint="Approve the new evidence.")
-    collection = parts.store.open(entry.pair.collection)
-    evidence.check_current(stamped, entry.stamp, golden.load(parts.settings.golden_folder), rows=collection.count(), production=world.target)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from scripts import catalogue
+from scripts import catalogue, ledger, switch
 from scripts.catalogue import Catalogue, Entry
-from scripts.errors import KitError
+from scripts.errors import KitError, UsageError
+from scripts.jobs.catch_up import behind_source
+from scripts.ledger import Holder
 from scripts.ports import Parts, VectorStore
 
 
@@ -40,9 +42,37 @@ class PairStatus:
 
 
 @dataclass(frozen=True)
+class WayBack:
+    """Whether a rollback could be made now. `target` is None where there is none, and `why` says why."""
+
+    target: PairStatus | None
+    why: str = ""
+    model: str = ""
+    """Whether its model is still in the registry, in words."""
+    freshness: str = ""
+    """How far it is behind the source, in words."""
+    changes_behind: int | None = None
+    """Counted, where that was asked for, or known to be none."""
+
+    def line(self) -> str:
+        if self.target is None:
+            return f"rollback: NOT POSSIBLE: {self.why}"
+        loaded = "loaded" if self.target.loaded else "NOT LOADED (a rollback loads it first)"
+        return f"rollback: to {self.target.entry.pair}, {loaded}, {self.model}, {self.freshness}"
+
+    def facts(self) -> dict[str, Any]:
+        pair = self.target.entry.pair.collection if self.target else None
+        loaded = self.target.loaded if self.target else False
+        return {"to": pair, "why_not": self.why, "loaded": loaded, "model": self.model, "freshness": self.freshness, "changes_behind": self.changes_behind}
+
+
+@dataclass(frozen=True)
 class Status:
     catalogue: Catalogue
     pairs: tuple[PairStatus, ...]
+    way_back: WayBack | None
+    """None where nothing is in production."""
+    holder: Holder | None
     drift: str
     exit_code: int = 0
 
@@ -59,6 +89,10 @@ class Status:
             lines.append(f"{'pair':{width}}  {'state':10}  {'version':>7}  {'rows':>11}  {'loaded':6}  {'age':>7}")
             lines += [self._row(p, width) for p in self.pairs]
         lines += [f"UNREADABLE: {broken.why}" for broken in self.catalogue.unreadable]
+        if self.way_back:
+            lines.append(self.way_back.line())
+        if self.holder:
+            lines.append(f"LOCKED: {self.holder}")
         return [*lines, self.drift or "MLflow agrees."]
 
     @staticmethod
@@ -76,15 +110,57 @@ class Status:
             "production": self.catalogue.target,
             "pairs": [p.facts() for p in self.pairs],
             "unreadable": [broken.why for broken in self.catalogue.unreadable],
+            "rollback": self.way_back.facts() if self.way_back else None,
+            "lock": self.holder.model_dump(mode="json") if self.holder else None,
             "drift": self.drift,
         }
 
 
-def status(parts: Parts) -> Status:
-    """Reads only. With MLflow down it tells everything else and says so."""
+def status(parts: Parts, *, count: bool = False) -> Status:
+    """Reads only. With MLflow down it tells everything else and says so. With `count`, the source is read to count how many of its changes the pair
+    lacks that a rollback goes to."""
     world = catalogue.read(parts.store, parts.settings)
     moment = parts.now()
-    return Status(world, tuple(_look(parts.store, entry, moment) for entry in world.entries), _drift(world, parts))
+    looks = tuple(_look(parts.store, entry, moment) for entry in world.entries)
+    found = ledger.read(parts.store, parts.settings.alias)
+    return Status(world, looks, _way_back(parts, world, looks, count), found.holder if found else None, _drift(world, parts))
+
+
+def _way_back(parts: Parts, world: Catalogue, looks: tuple[PairStatus, ...], count: bool) -> WayBack | None:
+    production = world.production
+    if production is None:
+        return None
+    try:
+        entry = switch.plan_rollback(world).to
+    except KitError as error:
+        return WayBack(None, str(error))
+    target = next(look for look in looks if look.entry.pair == entry.pair)
+    changes, freshness = _freshness(parts, production, entry, count)
+    return WayBack(target, model=_model(parts, entry), freshness=freshness, changes_behind=changes)
+
+
+def _freshness(parts: Parts, production: Entry, entry: Entry, count: bool) -> tuple[int | None, str]:
+    if count:
+        found = behind_source(parts, entry)
+        return found.total, f"{found} behind the source"
+    theirs, mine = production.stamp.content, entry.stamp.content
+    if entry.is_half_caught_up or theirs is None or mine is None:
+        return None, "with an unknown part of the source's changes"
+    if mine.fingerprint == theirs.fingerprint:
+        return None, f"with the same rows as production (source of {mine.read_at:%Y-%m-%d %H:%M})"
+    when = f"source of {mine.read_at:%Y-%m-%d %H:%M}, production's is of {theirs.read_at:%Y-%m-%d %H:%M}"
+    return None, f"BEHIND production ({when}; `status --count` counts the changes, `catch-up {entry.pair}` brings them in)"
+
+
+def _model(parts: Parts, entry: Entry) -> str:
+    model = entry.stamp.model
+    try:
+        parts.registry.version(model.name, model.version)
+    except UsageError:
+        return f"model {model.name} version {model.version} is GONE from MLflow"
+    except KitError:
+        return "MLflow was not asked for its model"
+    return "its model is in MLflow"
 
 
 def _look(store: VectorStore, entry: Entry, moment: datetime) -> PairStatus:

@@ -1,33 +1,55 @@
-"""What promote and rollback have in common: the switch on Milvus first, then the registry, which may be down."""
+"""What promote and rollback have in common: one plan, applied step by step under the service's lock, and what is told of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import switch
-from scripts.errors import KitError
+from scripts import catalogue, lock, probe, run_log_acts, switch
+from scripts.catalogue import Catalogue
+from scripts.errors import AnswerIsNo, Inconclusive, KitError
+from scripts.heartbeat import new_token
+from scripts.ledger import Act, Holder
+from scripts.lock import Lock
 from scripts.ports import ModelVersion, Parts
-from scripts.switch import SwitchPlan
+from scripts.switch import Kind, Step, SwitchPlan
+
+Told = Callable[[Step, str], None]
+"""Told of each step when it is done, with a remark."""
+
+
+class NotAsPromised(AnswerIsNo):
+    """Production does not answer as the promoted pair should."""
 
 
 @dataclass(frozen=True)
 class Switched:
-    """`left` says what is still to do, in words; empty when everything agrees. A dry run did nothing."""
+    """`left` says what is still to do, in words; empty when everything agrees. A dry run did nothing. `failure` says why a promotion was taken back."""
 
     plan: SwitchPlan
-    registry_step: str
-    dry_run: bool
+    steps: tuple[Step, ...]
+    dry_run: bool = False
     left: str = ""
-    exit_code: int = 0
+    failure: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        return AnswerIsNo.exit_code if self.failure else 0
 
     def lines(self) -> list[str]:
-        steps = [*self.plan.steps(), self.registry_step]
         if self.dry_run:
-            return ["The plan (nothing was changed):", *(f"  {number}. {step}" for number, step in enumerate(steps, start=1))]
-        done = f"{self.plan.alias} now points to {self.plan.to.pair} ({self.plan.kind}"
-        lines = [f"{done} from {self.plan.expected})." if self.plan.expected and not self.plan.switched_before else f"{done})."]
-        return [*lines, f"LEFT TO DO: {self.left}" if self.left else f"Done: {self.registry_step}."]
+            return ["The plan (nothing was changed):", *(f"  {number}. {step}" for number, step in enumerate(self.steps, start=1))]
+        plan = self.plan
+        if self.failure:
+            where = f"back at {plan.came_from}" if plan.came_from else "gone again, for it replaced nothing"
+            lines = [f"{plan.to.pair} was rolled back: {self.failure}", f"{plan.alias} is {where}."]
+        elif plan.expected and not plan.switched_before:
+            lines = [f"{plan.alias} now points to {plan.to.pair} ({plan.kind} from {plan.expected})."]
+        else:
+            lines = [f"{plan.alias} now points to {plan.to.pair} ({plan.kind})."]
+        return [*lines, f"LEFT TO DO: {self.left}" if self.left else "Done. MLflow agrees."]
 
     def facts(self) -> dict[str, Any]:
         plan = self.plan
@@ -37,26 +59,132 @@ class Switched:
             "from": plan.expected,
             "to": plan.to.pair.collection,
             "model": plan.to.stamp.model.model_dump(),
-            "steps": [*plan.steps(), self.registry_step],
+            "steps": [str(step) for step in self.steps],
             "dry_run": self.dry_run,
             "left": self.left,
+            "failure": self.failure,
         }
 
 
-def carry_out(plan: SwitchPlan, parts: Parts, *, dry_run: bool) -> Switched:
-    """Applies the plan, then moves the model version in the registry.
+def planned(plan: SwitchPlan, parts: Parts) -> Switched:
+    """A dry run: the plan that would be applied."""
+    return Switched(plan, tuple(plan.steps(parts.settings)), dry_run=True)
 
-    The switch is the commit point. A registry that is down is opened only after it, does not undo it and is no failure: what is left
-    is said, stamped on the pair, and done by running the same command again.
-    """
-    model, where = plan.to.stamp.model, parts.settings.model.production
-    step = f"MLflow: make {model.name} version {model.version} the one at {where}"
-    if dry_run:
-        return Switched(plan, step, dry_run=True)
-    switch.apply(plan, parts.store, now=parts.now())
-    try:
-        parts.registry.move(ModelVersion(model.name, model.version), where)
-    except KitError as error:
-        return Switched(plan, step, dry_run=False, left=f"{step}. {error} The switch stands; run the same command again to repair MLflow.")
-    switch.finish(plan, parts.store)
-    return Switched(plan, step, dry_run=False)
+
+class Switching:
+    """Applies a plan. Each step is a method of the step's name. A subclass has what only its kind of switch does."""
+
+    def __init__(self, plan: SwitchPlan, parts: Parts, tell: Told) -> None:
+        self.plan = plan
+        self.parts = parts
+        self._tell = tell
+        self._open = ExitStack()
+        self._lock: Lock | None = None
+        self._probe: probe.Probe | None = None
+        self._left: list[str] = []
+
+    def carry_out(self) -> Switched:
+        """The switch is the commit point. What fails before it changes nothing; what is left after it is done by the same command."""
+        steps = tuple(self.plan.steps(self.parts.settings))
+        with self._open:
+            try:
+                self._do(steps)
+            except NotAsPromised as failure:
+                return self._go_back(steps, failure.what)
+        return Switched(self.plan, steps, left=self._what_is_left())
+
+    def _do(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if self._lock and step.name != "unlock":
+                self._lock.check()
+            remark = getattr(self, step.name.replace("-", "_"))()
+            self._tell(step, remark or "")
+
+    def lock(self) -> str | None:
+        """Whatever moved between plan and lock makes the plan stale."""
+        plan, environment = self.plan, self.parts.settings.environment
+        doing = f"{plan.kind} of {plan.to.pair}" if plan.kind is Kind.PROMOTION else f"{plan.kind} to {plan.to.pair}"
+        holder = Holder(token=new_token(), doing=doing, by=environment.actor, since=self.parts.now(), url=environment.build_url)
+        self._lock = self._open.enter_context(lock.held(self.parts.store, plan.alias, holder))
+        switch.refuse_if_moved(plan, self._world())
+        return None
+
+    def unlock(self) -> str | None:
+        self._open.close()
+        return None
+
+    def begin(self) -> str | None:
+        self._probe = probe.prepared(self.parts.store, self.plan.to)
+        self.plan = switch.begin(self.plan, self.parts.store, now=self.parts.now(), by=self.parts.settings.environment.actor)
+        return None
+
+    def switch(self) -> str | None:
+        switch.move(self.plan, self.parts.store)
+        return None
+
+    def probe(self) -> str | None:
+        plan, seconds = self.plan, self.parts.settings.promotion.probe_seconds
+        asked = self._probe or probe.prepared(self.parts.store, plan.to)
+        if not asked.answered(self.parts.store, plan.alias, seconds):
+            why = f"{plan.alias} was moved to {plan.to.pair}, but does not answer with it after {seconds:g} seconds"
+            if plan.kind is Kind.PROMOTION:
+                raise NotAsPromised(f"{why}.")
+            raise Inconclusive(f"{why}.", hint="Run the same command again; some of the server's proxies may not know yet.")
+        return None
+
+    def stamp(self) -> str | None:
+        switch.settle(self.plan, self.parts.store, now=self.parts.now())
+        self._record()
+        return None
+
+    def registry(self) -> str | None:
+        """MLflow has the story, Milvus the truth: a switch stands whether or not MLflow hears of it, and what it did not hear is told it later."""
+        plan, parts = self.plan, self.parts
+        model = plan.to.stamp.model
+        version = ModelVersion(model.name, model.version)
+        try:
+            parts.registry.move(version, parts.settings.model.production)
+            parts.registry.tag(version, run_log_acts.tags_of(plan.to.pair.collection, plan.to.stamp))
+            for act in self._lock.acts() if self._lock else ():
+                if not act.told:
+                    parts.runs.log(run_log_acts.of_act(act))
+                    self._lock.record(act.model_copy(update={"told": True}))
+        except KitError as error:
+            self._left.append(f"{_words(plan, parts)}. {error}")
+            return "not done"
+        if not self._left:
+            switch.finish(plan, parts.store)
+        return None
+
+    def _record(self, outcome: str = "done") -> None:
+        act = self._act(outcome)
+        if not any((known.id, known.outcome) == (act.id, act.outcome) for known in self._lock.acts()):
+            self._lock.record(act)
+
+    def _act(self, outcome: str = "done") -> Act:
+        return self.plan.act(self.parts.now(), self.parts.settings.environment.build_url, outcome)
+
+    def _go_back(self, steps: tuple[Step, ...], why: str) -> Switched:
+        """The promotion failed after its switch: both it and the way back are recorded. What is left of that, if this is interrupted, the same
+        command does."""
+        self._record(f"rolled back: {why}")
+        forth, store = self.plan, self.parts.store
+        world = self._world()
+        if any(entry.pair.collection == forth.came_from for entry in world.entries):
+            self.plan = forth.back(world, f"automatic: {why}"[: switch.MAX_REASON_CHARS])
+            self._probe = None
+            self._do([step for step in self.plan.inner_steps(self.parts.settings) if step.name not in ("load", "check")])
+        else:
+            switch.withdraw(forth, store, why)
+        self.unlock()
+        return Switched(forth, steps, left=self._what_is_left(), failure=why)
+
+    def _world(self) -> Catalogue:
+        return catalogue.read(self.parts.store, self.parts.settings)
+
+    def _what_is_left(self) -> str:
+        return f"{' '.join(self._left)} The switch stands; run the same command again." if self._left else ""
+
+
+def _words(plan: SwitchPlan, parts: Parts) -> str:
+    return next(step.words for step in plan.inner_steps(parts.settings) if step.name == "registry")

@@ -135,6 +135,7 @@ def _stamp(store: VectorStore, entry: Entry, evidence: Evidence) -> None:
         verdict=evidence.verdict.value,
         evidence=evidence.model_dump_json(),
         evidence_digest=evidence.digest,
+        changed_rows=0,
         rolled_back=entry.stamp.rolled_back and evidence.verdict is not Verdict.PASS,
     )
     store.set_properties(entry.pair.collection, stamped)

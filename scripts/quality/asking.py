@@ -43,19 +43,38 @@ class Side:
         }
 
 
-def ask(entry: Entry, suite: Suite, parts: Parts) -> Side:
-    """Raises what the registry, the model and the collection raise."""
+@dataclass(frozen=True)
+class Questions:
+    """The suite's judged queries, encoded by a pair's own model. `vectors`, float32 [queries, dimension], follow `queries`, their ids."""
+
+    encoder: Encoder
+    queries: tuple[str, ...]
+    vectors: np.ndarray
+
+    def asked_of(self, collection: Collection, suite: Suite) -> Measured:
+        """Raises what the collection raises."""
+        measured = Measured()
+        for start in range(0, len(self.queries), MEASURED_AT_ONCE):
+            some = slice(start, start + MEASURED_AT_ONCE)
+            answers = collection.search(self.vectors[some], suite.depth)
+            measured = measured.joined(measure(suite, _run(self.queries[some], answers), self.queries[some]))
+        return measured
+
+
+def questions(entry: Entry, suite: Suite, parts: Parts) -> Questions:
+    """Raises what the registry and the model raise."""
     encoder = stamped_encoder(parts.registry, entry.stamp, parts.settings.model_cache)
     queries = tuple(suite.judged)
-    collection = parts.store.open(entry.pair.collection)
     if not queries:
-        return Side(entry, collection, encoder, (), np.empty((0, entry.stamp.layout.dimension), dtype=np.float32), Measured())
-    vectors = encoder.queries([suite.queries[query].text for query in queries])
-    measured = Measured()
-    for start in range(0, len(queries), MEASURED_AT_ONCE):
-        some = slice(start, start + MEASURED_AT_ONCE)
-        measured = measured.joined(measure(suite, _run(queries[some], collection.search(vectors[some], suite.depth)), queries[some]))
-    return Side(entry, collection, encoder, queries, vectors, measured)
+        return Questions(encoder, (), np.empty((0, entry.stamp.layout.dimension), dtype=np.float32))
+    return Questions(encoder, queries, encoder.queries([suite.queries[query].text for query in queries]))
+
+
+def ask(entry: Entry, suite: Suite, parts: Parts) -> Side:
+    """Raises what the registry, the model and the collection raise."""
+    asked = questions(entry, suite, parts)
+    collection = parts.store.open(entry.pair.collection)
+    return Side(entry, collection, asked.encoder, asked.queries, asked.vectors, asked.asked_of(collection, suite))
 
 
 def _run(queries: Sequence[str], answers: list[list[Hit]]) -> Run:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
+from scripts.behind import Behind, behind
 from scripts.errors import KitError
-from scripts.inventory import Difference, Inventory
 from scripts.pair import Stamp
 from scripts.ports import Collection, Source
 from scripts.quality.facts import SourceFacts
@@ -52,26 +50,20 @@ class Origin:
         reading = self._reading
         if (len(reading.seen), reading.fingerprint) == (stored.rows, stored.fingerprint):
             return _facts(reading)
-        held = Inventory(collection.contents())
         reading = self._new_reading()
-        new = changed = 0
-        for rows in reading.rows():
-            difference = held.compare(rows)
-            new += int((difference == Difference.NEW).sum())
-            changed += int(np.isin(difference, (Difference.TEXT, Difference.COLUMNS)).sum())
-        return _facts(reading, new, changed, held.missing_from(reading.seen))
+        return _facts(reading, behind(reading, collection))
 
     def _new_reading(self) -> Reading:
         return Reading(self._open(self._settings), self._settings, self._stamp.layout)
 
 
-def _facts(reading: Reading, new: int = 0, changed: int = 0, vanished: int = 0) -> SourceFacts:
+def _facts(reading: Reading, found: Behind = Behind()) -> SourceFacts:
     faults = reading.faults
     return SourceFacts(
         rows=len(reading.seen),
-        new=new,
-        changed=changed,
-        vanished=vanished,
+        new=found.new,
+        changed=found.changed,
+        vanished=found.vanished,
         skipped={kind.value: count for kind, count in faults.counts.items()},
         examples={kind.value: tuple(named) for kind, named in faults.examples.items()},
     )
