@@ -1,0 +1,54 @@
+"""Where a searcher's pairs come from: Milvus, and model files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts import config, wiring
+from scripts.encoding import stamped_encoder
+from scripts.errors import Refused
+from scripts.pair import Stamp, State
+from scripts.ports import Registry, VectorStore
+from scripts.serving.live_pair import LivePair
+from scripts.serving.looking import Look, look, stamped
+from scripts.settings import EMBEDDED_FOLDER
+
+
+@dataclass(frozen=True)
+class Backends:
+    store: VectorStore
+    registry: Registry
+    models: Path
+
+    def look(self, alias: str) -> Look:
+        return look(self.store, alias)
+
+    def ready(self, collection: str, stamp: Stamp, *, timeout: float) -> LivePair:
+        """Loaded, and asked a few times. Raises Refused where the stamped model has changed or the collection does not answer."""
+        encoder = stamped_encoder(self.registry, stamp, self.models)
+        live = LivePair(self.store.open(collection), stamp, encoder, timeout)
+        live.warm()
+        return live
+
+    def candidate(self, collection: str, *, timeout: float) -> LivePair:
+        """The same of a canary's candidate. Raises Refused where it was rejected or taken out of production since the canary began."""
+        stamp = stamped(self.store, collection)[1]
+        if stamp.rolled_back or stamp.state is State.REJECTED:
+            raise Refused(f"{collection} was {'rolled back' if stamp.rolled_back else 'rejected'} since the canary began.", hint="`canary stop` ends it.")
+        return self.ready(collection, stamp, timeout=timeout)
+
+
+@contextmanager
+def opened(timeout: float, models: Path | None) -> Iterator[Backends]:
+    """As the environment names them; embedded parts are below the current folder, as for the commands."""
+    environment = config.environment(Path.cwd())
+    store = wiring.open_store(environment, patience=timeout)
+    try:
+        from scripts.serving.model_files import ModelFiles  # MLflow takes seconds to import; an address that is wrong is told before
+
+        yield Backends(store, ModelFiles(environment.mlflow_uri), Path(models or Path(EMBEDDED_FOLDER) / "models"))
+    finally:
+        store.close()
