@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import catalogue, lock, probe, run_log_acts, switch
+from scripts import catalogue, probe, run_log_acts, switch
 from scripts.catalogue import Catalogue
 from scripts.errors import AnswerIsNo, Inconclusive, KitError
-from scripts.heartbeat import new_token
-from scripts.ledger import Act, Holder
+from scripts.jobs.acts import locked, tell_runs
+from scripts.ledger import Act
 from scripts.lock import Lock
 from scripts.ports import ModelVersion, Parts
 from scripts.switch import Kind, Step, SwitchPlan
@@ -102,10 +102,8 @@ class Switching:
 
     def lock(self) -> str | None:
         """Whatever moved between plan and lock makes the plan stale."""
-        plan, environment = self.plan, self.parts.settings.environment
-        doing = f"{plan.kind} of {plan.to.pair}" if plan.kind is Kind.PROMOTION else f"{plan.kind} to {plan.to.pair}"
-        holder = Holder(token=new_token(), doing=doing, by=environment.actor, since=self.parts.now(), url=environment.build_url)
-        self._lock = self._open.enter_context(lock.held(self.parts.store, plan.alias, holder))
+        plan = self.plan
+        self._lock = self._open.enter_context(locked(self.parts, f"{plan.kind} {'of' if plan.kind is Kind.PROMOTION else 'to'} {plan.to.pair}"))
         switch.refuse_if_moved(plan, self._world())
         return None
 
@@ -145,10 +143,7 @@ class Switching:
         try:
             parts.registry.move(version, parts.settings.model.production)
             parts.registry.tag(version, run_log_acts.tags_of(plan.to.pair.collection, plan.to.stamp))
-            for act in self._lock.acts() if self._lock else ():
-                if not act.told:
-                    parts.runs.log(run_log_acts.of_act(act))
-                    self._lock.record(act.model_copy(update={"told": True}))
+            tell_runs(parts, self._lock)
         except KitError as error:
             self._left.append(f"{_words(plan, parts)}. {error}")
             return "not done"

@@ -7,7 +7,8 @@ from typing import Any
 
 from scripts import ledger, lock
 from scripts.errors import Refused
-from scripts.heartbeat import host_of, is_dead, new_token
+from scripts.heartbeat import host_of, is_dead
+from scripts.jobs.acts import holder
 from scripts.ledger import Act, ActKind, Holder
 from scripts.ports import Parts
 
@@ -46,7 +47,7 @@ def unlock(parts: Parts, *, force: bool) -> Unlocked:
             hint="`unlock --force` takes the lock from it; what it is doing stays half done.",
         )
     now = parts.now()
-    mine = lock.break_open(parts.store, alias, Holder(token=new_token(), doing="unlock", by=environment.actor, since=now, url=environment.build_url))
+    mine = lock.break_open(parts.store, alias, holder(parts, "unlock"))
     why = f"broke {found.holder}"
     mine.record(Act(kind=ActKind.UNLOCK, id=Act.new_id(ActKind.UNLOCK, now, ""), at=now, by=environment.actor, alias=alias, why=why, url=environment.build_url))
     mine.release()
