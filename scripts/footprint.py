@@ -34,7 +34,8 @@ class Footprint:
     disk: int = 0
 
     def __str__(self) -> str:
-        return " and ".join(f"{shown(size)} of {what}" for size, what in ((self.memory, "memory"), (self.disk, "disk")) if size) or "nothing"
+        known = " and ".join(f"{shown(size)} of {what}" for size, what in ((self.memory, "memory"), (self.disk, "disk")) if size)
+        return f"about {known}" if known else "nothing"
 
     @classmethod
     def total(cls, parts: Iterable[Footprint]) -> Footprint:

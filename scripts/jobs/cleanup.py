@@ -1,39 +1,110 @@
-"""`cleanup`: drop what retention does not keep."""
+"""`cleanup`: drop what retention does not keep, and take out of memory what is kept only for a rollback far back."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import catalogue, retention
-from scripts.ports import Parts
-from scripts.retention import Decision, RetentionPlan
+from scripts import catalogue, filling, footprint, retention
+from scripts.canary import Canary
+from scripts.catalogue import Catalogue
+from scripts.errors import Refused
+from scripts.filling import Watched
+from scripts.footprint import Footprint
+from scripts.ports import Parts, VectorStore
+from scripts.retention import Decision, Fate, Policy, RetentionPlan, Seen
+from scripts.switch import Step
 
 
 @dataclass(frozen=True)
 class CleanedUp:
     plan: RetentionPlan
-    dropped: tuple[Decision, ...]
-    dry_run: bool
+    done: tuple[Decision, ...] = ()
+    dry_run: bool = False
     exit_code: int = 0
 
+    @property
+    def decided(self) -> tuple[Decision, ...]:
+        return self.plan.acts if self.dry_run else self.done
+
     def lines(self) -> list[str]:
-        verb = "would drop" if self.dry_run else "dropped"
-        decided = self.plan.drop if self.dry_run else self.dropped
-        return [
-            *(f"{verb:10} {d.entry.pair}: {d.why}" for d in decided),
-            *(f"{'keep':10} {d.entry.pair}: {d.why}" for d in self.plan.keep),
-            f"{len(decided)} {verb.split()[-1]}{'' if not self.dry_run else ' (nothing was changed)'}, {len(self.plan.keep)} kept.",
-        ]
+        will = "would " if self.dry_run else ""
+        lines = [f"{will}{each.step.name}: {each.step.words}" for each in self.decided]
+        lines += [f"keep {each.entry.pair}: {each.why}" for each in self.plan.to(Fate.KEEP)]
+        lines += [f"never touched: {broken.why}" for broken in self.plan.untouched]
+        drops, releases = (sum(each.fate is fate for each in self.decided) for fate in (Fate.DROP, Fate.RELEASE))
+        kept = len(self.plan.to(Fate.KEEP))
+        words = f"{drops} to drop, {releases} to release, {kept} to keep; nothing was changed." if self.dry_run else f"{drops} dropped, {releases} released, {kept} kept."
+        lines.append(words)
+        if self.decided:
+            lines.append(f"{'It would free' if self.dry_run else 'Freed'} {self._frees}: {footprint.FORMULA}.")
+        return lines
+
+    @property
+    def _frees(self) -> Footprint:
+        return Footprint.total(each.frees for each in self.decided if each.frees)
 
     def facts(self) -> dict[str, Any]:
-        def told(decisions: tuple[Decision, ...]) -> list[dict[str, str]]:
-            return [{"pair": d.entry.pair.collection, "why": d.why} for d in decisions]
+        def told(decisions: tuple[Decision, ...]) -> list[dict[str, Any]]:
+            return [{"pair": each.entry.pair.collection, "why": each.why} | _bytes(each.frees) for each in decisions]
 
-        return {"dry_run": self.dry_run, "drop": told(self.plan.drop), "dropped": told(self.dropped), "keep": told(self.plan.keep)}
+        return {
+            "dry_run": self.dry_run,
+            "steps": [str(step) for step in self.plan.steps()],
+            "drop": told(self.plan.to(Fate.DROP)),
+            "release": told(self.plan.to(Fate.RELEASE)),
+            "keep": [{"pair": each.entry.pair.collection, "why": each.why} for each in self.plan.to(Fate.KEEP)],
+            "untouched": [{"collection": broken.collection, "why": broken.why} for broken in self.plan.untouched],
+            "dropped": told(tuple(each for each in self.done if each.fate is Fate.DROP)),
+            "released": told(tuple(each for each in self.done if each.fate is Fate.RELEASE)),
+            "frees": _bytes(self._frees) | {"how": footprint.FORMULA},
+        }
 
 
-def cleanup(parts: Parts, *, dry_run: bool) -> CleanedUp:
-    """Safe to run again. Never touches a collection that has an alias or that the kit did not stamp."""
-    plan = retention.plan(catalogue.read(parts.store, parts.settings), parts.settings.retention, now=parts.now())
-    return CleanedUp(plan, () if dry_run else tuple(retention.apply(plan, parts.store)), dry_run)
+def cleanup(
+    parts: Parts,
+    *,
+    dry_run: bool,
+    check: Callable[[], None] = lambda: None,
+    tell: Callable[[Step, str], None] = lambda step, remark: None,
+) -> CleanedUp:
+    """Safe to run again. Never touches a collection that has an alias, that the kit did not stamp, or that somebody is filling.
+
+    `check` is called before each step, `tell` after it. Raises Refused, with the remaining pairs untouched, when the world moved meanwhile.
+    """
+    plan = planned(parts)
+    return CleanedUp(plan, dry_run=True) if dry_run else CleanedUp(plan, retention.apply(plan, parts.store, check=check, tell=tell))
+
+
+def planned(parts: Parts) -> RetentionPlan:
+    """What is to be done now. Where a pair that would go shows beats, it takes a few seconds to see whether they go on."""
+    store, policy = parts.store, Policy.of(parts.settings)
+    world = catalogue.read(store, parts.settings)
+    first = retention.plan(world, policy, now=parts.now(), seen=_seen(store, world))
+    watched = filling.watch(store, [each.entry.pair.collection for each in first.acts])
+    if watched.alive:  # whoever was at work may have changed the stamp meanwhile
+        world = catalogue.read(store, parts.settings)
+    return retention.plan(world, policy, now=parts.now(), seen=_seen(store, world, watched))
+
+
+def _seen(store: VectorStore, world: Catalogue, watched: Watched | None = None) -> Seen:
+    loaded = frozenset(name for each in world.entries if store.open(name := each.pair.collection).is_loaded())
+    watched = watched or Watched(frozenset(), frozenset())
+    return Seen(watched.alive, watched.silent, loaded, _under_canary(store, world))
+
+
+def _under_canary(store: VectorStore, world: Catalogue) -> dict[str, str]:
+    """The candidate that answers a share of production's queries, without an alias of its own."""
+    if world.production is None:
+        return {}
+    name = world.production.pair.collection
+    try:
+        running = Canary.in_force(name, store.properties(name) or {}, world.production.stamp)
+    except Refused:  # no client can read it either, so none asks the candidate
+        return {}
+    return {running.pair: f"canary {running.id} asks it"} if running else {}
+
+
+def _bytes(size: Footprint | None) -> dict[str, int | None]:
+    return {"memory_bytes": size.memory if size else None, "disk_bytes": size.disk if size else None}
