@@ -143,11 +143,12 @@ def finish(config: Path, as_json: bool, pair: str) -> None:
 @click.argument("pair")
 @options.passes
 def catch_up(config: Path, as_json: bool, pair: str, **how: Any) -> None:
-    """Bring what changed in the source since a pair was built into that pair: a candidate, or the previous one."""
+    """Bring what changed in the source since a pair was built into that pair: a candidate, or `previous`, the one that a rollback goes to."""
     from scripts.jobs import pair_file
+    from scripts.jobs.catch_up import PREVIOUS
     from scripts.jobs.catch_up import catch_up as job
 
-    name = pair_file.read(pair)
+    name = pair if pair == PREVIOUS else pair_file.read(pair)
     with console.opened(config) as kit, options.passing(kit, **how) as passes:
         result = job(kit, name, passes)
     console.show(result, as_json)

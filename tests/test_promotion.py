@@ -205,7 +205,7 @@ def test_status_says_whether_a_rollback_is_possible(shop):
     assert shop.do("status", "--count")["rollback"]["changes_behind"] == 3
     shop.do("catch-up", shop.production())
     assert "BEHIND production" in shop.do("status")["rollback"]["freshness"]
-    shop.do("catch-up", first)
+    assert shop.do("catch-up", "previous")["pair"] == first
     assert "with the same rows as production" in shop.do("status")["rollback"]["freshness"]
 
 

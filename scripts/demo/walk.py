@@ -15,6 +15,7 @@ from scripts.demo import catalogue, models
 from scripts.errors import AnswerIsNo, Refused
 from scripts.jobs.build import build
 from scripts.jobs.cleanup import cleanup
+from scripts.jobs.history import history
 from scripts.jobs.promote import Approval, promote
 from scripts.jobs.result import Result
 from scripts.jobs.rollback import rollback
@@ -57,13 +58,14 @@ def walk(folder: Path) -> None:
         models.keep_artifacts_in(settings.root / config.EMBEDDED_FOLDER / "artifacts", kit.settings.environment.mlflow_uri)
         demo = _Demo(kit, folder)
         demo.first_model_to_production()
-        better = demo.better_model_to_production()
+        demo.better_model_to_production()
         demo.back_again()
         demo.bad_model_is_refused()
         demo.clean_up()
+        demo.what_was_done()
     _heading("Try it by hand")
     python = os.path.relpath(sys.executable)
-    for words in ("status", f"search '{QUERY}' --where 'price_cents < 50000'", f"validate --pair {better}"):
+    for words in ("status", f"search '{QUERY}' --where 'price_cents < 50000'", "history"):
         click.echo(f"  {python} -m scripts {words} --config {folder / 'promotion.yaml'}")
 
 
@@ -99,7 +101,7 @@ class _Demo:
         self._promote(pair)
         self._search()
 
-    def better_model_to_production(self) -> str:
+    def better_model_to_production(self) -> None:
         _heading("Model v2: build, validate against production, approve, promote")
         pair = self._build(models.STRONG)
         _say("Candidate and production are measured in the same run, each with its own model.")
@@ -108,7 +110,6 @@ class _Demo:
             raise AnswerIsNo(f"{pair} was not approved; production is untouched.", hint="The pair stays until cleanup drops it.")
         self._promote(pair, approved=validated.evidence.digest)
         self._search()
-        return pair
 
     def back_again(self) -> None:
         _heading("Rollback: one command, nothing rebuilt, because the old collection was kept loaded")
@@ -129,6 +130,10 @@ class _Demo:
         _heading("Cleanup: what is not production, not needed for rollback and old enough goes (keep_days is 0 here)")
         _show(cleanup(self._kit, dry_run=False))
         _show(status(self._kit))
+
+    def what_was_done(self) -> None:
+        _heading("History: who, when, why; kept in Milvus, and told to MLflow")
+        _show(history(self._kit, limit=10))
 
     def _build(self, recipe: models.Recipe) -> str:
         kit, name = self._kit, self._kit.settings.model.name

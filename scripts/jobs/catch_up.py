@@ -16,6 +16,7 @@ from scripts.ports import Parts
 from scripts.reading import Reading
 from scripts.sync import Pass
 
+PREVIOUS = "previous"
 _UNKNOWN = -1
 
 
@@ -33,15 +34,18 @@ class CaughtUp:
 
 
 def catch_up(parts: Parts, pair: str, how: Pass | None = None, *, expected: int | None = None) -> CaughtUp:
-    """Safe to run again. Inserts, changes and deletions reach a candidate before its switch, or the previous pair, so that a rollback does not
-    lose them; each text is made and encoded as this pair's are. A candidate of which more than a small share changes has to be validated again.
+    """Safe to run again. Inserts, changes and deletions reach a candidate before its switch, or the previous pair, so that a rollback does not lose
+    them; each text is made and encoded as this pair's are. `pair` may be PREVIOUS, for the one that a rollback goes to. A candidate of which more
+    than promotion.max_changed changes has to be validated again.
 
     How many rows change is stamped for that. `expected` is what was counted before, so that a pass that is killed half way leaves a number, and
     not only that it is not known.
 
     Raises Refused for a pair that is still being built, or that was made of another source.
     """
-    entry = catalogue.read(parts.store, parts.settings).find(pair)
+    world = catalogue.read(parts.store, parts.settings)
+    entry = world.rollback_target() if pair == PREVIOUS else world.find(pair)
+    pair = entry.pair.collection
     if entry.state is State.BUILDING:
         raise Refused(f"{pair} is still being built.", hint=f"Run `embed --pair {pair}`, which brings it up to date as well.")
     _refuse_other_source(parts, entry)
