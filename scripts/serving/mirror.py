@@ -20,7 +20,7 @@ class Mirror:
         self.dropped = 0
 
     def offer(self, task: Callable[[], None]) -> None:
-        """Returns at once. The task must not raise."""
+        """Returns at once. A task that raises counts as dropped."""
         if self._thread is None:
             self._start()
         try:
@@ -47,7 +47,10 @@ class Mirror:
 
     def _run(self) -> None:
         while (task := self._offered.get()) is not None:
-            task()
+            try:
+                task()
+            except Exception:  # nobody is there to catch it, and the next may do better
+                self.dropped += 1
             del task  # it holds a pair, which may have been replaced
 
     def _forget_one(self) -> None:

@@ -21,7 +21,7 @@ from scripts.serving.answer import Answer, Asked, Health
 from scripts.serving.backends import Backends, opened
 from scripts.serving.following import Following, Now
 from scripts.serving.live_pair import LivePair
-from scripts.serving.trial import Trial
+from scripts.serving.trial import Failed, Trial
 
 TIMEOUT_SECONDS = 5.0
 POLL_SECONDS = 1.0
@@ -145,12 +145,16 @@ class PairSearcher:
 
     def _in_canary(self, now: Now, asked: Asked, key: str) -> list[Answer]:
         shared = self._trial.shared(now, len(asked.texts), key)
+        failed = None
         if shared.asks_candidate:
             found = self._trial.of_candidate(now.candidate, asked, shared)
-            if found is not None:
+            if not isinstance(found, Failed):
                 return _answers(now.candidate, found, shared.ids)
+            failed = found
         with self._trial.watching(now.production, shared):
             live, found = self._of_production(now.production, asked)
+        if failed:
+            self._trial.candidate_alone_failed(now.candidate, failed, shared)
         if shared.mirrors:
             self._trial.mirror(now.candidate, asked, found, shared)
         return _answers(live, found, shared.ids)

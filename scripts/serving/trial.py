@@ -35,6 +35,12 @@ class Shared:
     """Beside a mirror only those queries of production count that the candidate is asked as well."""
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    error: KitError
+    ms: float
+
+
 class Trial:
     """Nothing that goes wrong here fails a query."""
 
@@ -61,20 +67,21 @@ class Trial:
         arm = Arm.CANDIDATE if taken and split else Arm.PRODUCTION
         return Shared(tuple(QueryId.new(canary.id, arm) for _ in range(count)), taken and split, taken and not split, taken or split)
 
-    def of_candidate(self, candidate: LivePair, asked: Asked, shared: Shared) -> Found | None:
-        """What the candidate answers; None where it fails, so that production answers in its place."""
+    def of_candidate(self, candidate: LivePair, asked: Asked, shared: Shared) -> Found | Failed:
+        """What the candidate answers, or how it failed: production answers in its place."""
         began = time.perf_counter()
         try:
             found = candidate.search(asked)
         except KitError as error:
-            # A filter that nobody understands is the user's fault, not the candidate's: production says so too.
-            if not isinstance(error, UsageError):
-                self._failed(candidate, error)
-                self._write(Event.QUERY, shared.ids, pair=candidate.name, ms=_ms(began), error=type(error).__name__)
-            return None
+            return Failed(error, _ms(began))
         self._candidate_failed = ""
         self._write(Event.QUERY, shared.ids, pair=candidate.name, ms=_ms(began))
         return found
+
+    def candidate_alone_failed(self, candidate: LivePair, failed: Failed, shared: Shared) -> None:
+        """To be told where production could answer the same: a filter that nobody understands is no fault of the candidate's."""
+        self._failed(candidate, failed.error)
+        self._write(Event.QUERY, shared.ids, pair=candidate.name, ms=failed.ms, error=type(failed.error).__name__)
 
     @contextmanager
     def watching(self, production: LivePair, shared: Shared) -> Iterator[None]:
