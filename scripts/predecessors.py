@@ -43,7 +43,9 @@ def _chain(catalogue: Catalogue) -> list[Entry]:
     by_name = {entry.pair.collection: entry for entry in catalogue.entries}
     chain: list[Entry] = []
     step = catalogue.production
-    while step and (step := by_name.get(step.stamp.replaces)) and not step.is_production and step not in chain and not _was_rolled_back(catalogue, step):
+    while step and (step := by_name.get(step.stamp.replaces)):
+        if step.is_production or step in chain or _was_rolled_back(catalogue, step):
+            break
         chain.append(step)
     return chain
 

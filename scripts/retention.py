@@ -127,7 +127,8 @@ class _Rules:
             frees = Footprint(size.memory if loaded else 0, size.disk) if size else None
             return Decision(entry, Fate.DROP, self._given_up(entry), frees)
         if loaded and self._is_spare(entry):
-            return Decision(entry, Fate.RELEASE, f"{why}; retention.keep_loaded is {self._policy.keep_loaded}", Footprint(size.memory) if size else None)
+            why = f"{why}; retention.keep_loaded is {self._policy.keep_loaded}"
+            return Decision(entry, Fate.RELEASE, why, Footprint(size.memory) if size else None)
         return Decision(entry, Fate.KEEP, why)
 
     def _in_use(self, entry: Entry) -> str:

@@ -171,7 +171,8 @@ def test_evidence_that_cannot_be_read_is_not_held_against_a_pair():
 
 def test_rejected_and_abandoned_pairs_go_with_a_reason():
     """When they are old enough."""
-    pairs = (entry(1, judged=9, state=State.REJECTED), entry(2, **BUILDING), entry(3, state=State.BUILT), entry(4, promoted=True), entry(5, production=True))
+    candidates = (entry(1, judged=9, state=State.REJECTED), entry(2, **BUILDING), entry(3, state=State.BUILT))
+    pairs = (*candidates, entry(4, promoted=True), entry(5, production=True))
     assert dropped(*pairs, keep_previous=0) == [1, 2, 3, 4]
     assert [why(version, *pairs, keep_previous=0) for version in (1, 2, 3, 4)] == [
         "rejected 9.0 days ago",
@@ -226,7 +227,8 @@ def test_predecessors_beyond_keep_loaded_leave_memory():
     assert released(*chain, keep_previous=2) == [1]
     assert released(*chain, keep_previous=2, keep_loaded=0) == [1, 2]
     assert released(*chain, keep_previous=2, keep_loaded=2) == []
-    used = (entry(1, promoted=True, aliases=("x",)), entry(2, promoted=True, judged=3), entry(3, production=True), entry(4, judged=1), entry(5, days=1))
+    served = (entry(1, promoted=True, aliases=("x",)), entry(2, promoted=True, judged=3), entry(3, production=True))
+    used = (*served, entry(4, judged=1), entry(5, days=1))
     assert released(*used, keep_previous=5, keep_loaded=0) == []
     seen = Seen(loaded=names(1, 2, 3), being_filled=names(1))
     assert released(*chain, keep_previous=2, seen=seen) == []

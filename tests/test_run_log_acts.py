@@ -103,7 +103,8 @@ def test_every_kind_of_act_can_be_told():
 
 def test_a_detail_is_a_metric_only_where_it_counts_something():
     """A model version is a number, too, and its mean over time says nothing."""
-    record = run_log_acts.of_act(ACT.model_copy(update={"details": {"model_version": "3", "changed_rows": "12", "freed_bytes": "1e9", "rows": "many"}}))
+    details = {"model_version": "3", "changed_rows": "12", "freed_bytes": "1e9", "rows": "many"}
+    record = run_log_acts.of_act(ACT.model_copy(update={"details": details}))
     assert record.metrics == {"changed_rows": 12.0, "freed_bytes": 1e9}
     assert (record.tags["promotion.model_version"], record.tags["promotion.rows"]) == ("3", "many")
 

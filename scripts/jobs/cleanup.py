@@ -35,8 +35,10 @@ class CleanedUp:
         lines += [f"never touched: {broken.why}" for broken in self.plan.untouched]
         drops, releases = (sum(each.fate is fate for each in self.decided) for fate in (Fate.DROP, Fate.RELEASE))
         kept = len(self.plan.to(Fate.KEEP))
-        words = f"{drops} to drop, {releases} to release, {kept} to keep; nothing was changed." if self.dry_run else f"{drops} dropped, {releases} released, {kept} kept."
-        lines.append(words)
+        if self.dry_run:
+            lines.append(f"{drops} to drop, {releases} to release, {kept} to keep; nothing was changed.")
+        else:
+            lines.append(f"{drops} dropped, {releases} released, {kept} kept.")
         if self.decided:
             lines.append(f"{'It would free' if self.dry_run else 'Freed'} {self._frees}: {footprint.FORMULA}.")
         return lines
