@@ -142,11 +142,13 @@ def plan_promotion(catalogue: Catalogue, entry: Entry, reason: str = "") -> Swit
     return SwitchPlan(Kind.PROMOTION, catalogue.alias, catalogue.target, catalogue.production, entry, _fit(reason))
 
 
-def plan_rollback(catalogue: Catalogue, *, to: str | None = None, reason: str = "") -> SwitchPlan:
-    """A plan to the pair that production replaced, or to the one named. An unfinished rollback is finished before another begins."""
+def plan_rollback(catalogue: Catalogue, *, to: str | None = None, reason: str = "", held_for: str = "") -> SwitchPlan:
+    """A plan to the pair that production replaced, or to the one named. An unfinished rollback is finished before another begins; `held_for` is what
+    the lock was taken for, where nobody let go of it: then also a rollback is unfinished that had done all but that."""
     production = catalogue.production
-    if production and to in (None, production.pair.collection) and production.stamp.unfinished == Kind.ROLLBACK:
-        return _finish(catalogue, production, Kind.ROLLBACK)
+    if production and to in (None, production.pair.collection):
+        if production.stamp.unfinished == Kind.ROLLBACK or held_for == f"{Kind.ROLLBACK} to {production.pair}":
+            return _finish(catalogue, production, Kind.ROLLBACK)
     catalogue.refuse_unreadable_production()
     reason = _fit(reason)
     target = catalogue.find(to) if to is not None else catalogue.rollback_target()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts import catalogue, switch
+from scripts import catalogue, ledger, switch
 from scripts.errors import Refused
 from scripts.jobs.switching import Switched, Switching, Told, planned
 from scripts.ports import Parts
@@ -14,7 +14,9 @@ def rollback(parts: Parts, *, to: str | None, reason: str, dry_run: bool, tell: 
     A released target is loaded first. `tell` is told of each step. Raises Refused, with the pairs one could go to, when there is no previous pair
     or it has not the rows that it should have, and while another process changes production.
     """
-    plan = switch.plan_rollback(catalogue.read(parts.store, parts.settings), to=to, reason=reason)
+    found = ledger.read(parts.store, parts.settings.alias)
+    held_for = found.holder.doing if found and found.holder else ""
+    plan = switch.plan_rollback(catalogue.read(parts.store, parts.settings), to=to, reason=reason, held_for=held_for)
     return planned(plan, parts) if dry_run else Rollback(plan, parts, tell).carry_out()
 
 
