@@ -43,7 +43,10 @@ def promote(parts: Parts, pair: str, approval: Approval = Approval(), *, dry_run
             _check(parts, entry, approval, world.target, plan.behind)
     if dry_run:
         return planned(plan, parts)
-    return Promotion(plan, parts, approval, tell).carry_out()
+    done = Promotion(plan, parts, approval, tell).carry_out()
+    if plan.kind is switch.Kind.ROLLBACK and not entry.is_production:  # the way back of an earlier run that was interrupted, and so its answer
+        return replace(done, plan=switch.SwitchPlan(switch.Kind.PROMOTION, plan.alias, pair, plan.to, entry), failure=plan.reason)
+    return done
 
 
 class Promotion(Switching):
