@@ -67,7 +67,11 @@ class Connection:
                 Path(uri).resolve().parent.mkdir(parents=True, exist_ok=True)
             # Without the option a connection that was lost for a minute is tried again only after another one.
             options = {} if self.embedded else {"grpc_options": {"grpc.max_reconnect_backoff_ms": int(LONGEST_PAUSE_SECONDS * 1_000)}}
-            self._client = MilvusClient(uri, token=token, timeout=CONNECT_SECONDS, **options, **trust.options(uri, tls))
+            # In a hurry no connection is shared: pymilvus recovers a lost one with all threads waiting, each in turn for as long as connecting may
+            # take (3.0.2), while grpc connects anew by itself and lets calls fail meanwhile.
+            self._client = MilvusClient(uri, token=token, timeout=CONNECT_SECONDS, dedicated=self._hurried, **options, **trust.options(uri, tls))
+            if self._hurried:
+                self._client._get_connection()._on_rpc_error = lambda error: False
         except OSError as error:
             raise UsageError(f"MILVUS_URI {shown(uri)!r} cannot be used: {error}.") from None
         except ConnectionConfigException as error:
