@@ -76,7 +76,7 @@ class SwitchPlan:
             yield Step("load", f"load {self.to.pair}, if it is released")
             yield Step("check", f"{self.to.pair} has the rows that it is stamped with")
             return
-        if self.behind.total:
+        if self.behind.total or self.to.is_half_caught_up:
             yield Step("catch-up", f"bring {self.behind} of the source into {self.to.pair}")
         questions = "; load its model for the golden queries" if settings.promotion.verify else ""
         yield Step("check", f"the evidence on {self.to.pair} still holds: {self.to.stamp.evidence_digest[:12]}{questions}")

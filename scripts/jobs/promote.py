@@ -36,7 +36,9 @@ def promote(parts: Parts, pair: str, approval: Approval = Approval(), *, dry_run
     world = catalogue.read(parts.store, parts.settings)
     entry = world.find(pair)
     plan = switch.plan_promotion(world, entry, approval.reason)
-    if not plan.switched_before:
+    if not plan.switched_before and parts.settings.promotion.catch_up and entry.is_half_caught_up and entry.stamp.changed_rows > 0:
+        plan = replace(plan, behind=behind_source(parts, entry))  # an earlier run was killed in its catch-up; after this one all is checked
+    elif not plan.switched_before:
         _check(parts, entry, approval, world.target)  # before the source is read, which may take long
         if parts.settings.promotion.catch_up:
             plan = replace(plan, behind=behind_source(parts, entry))
