@@ -11,7 +11,7 @@ import json
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from scripts.catalogue import Catalogue, Entry
 from scripts.errors import Refused, UsageError
@@ -42,7 +42,7 @@ class Canary(BaseModel):
     pair: str
     share: float = Field(gt=0, le=MAX_SHARE)
     mode: Mode
-    started_at: datetime
+    started_at: AwareDatetime
     by: str
     stint: str
 
@@ -81,10 +81,17 @@ NONE = {PROPERTY: ""}
 """The property of a collection on which no canary runs: 2.3.5 cannot remove one."""
 
 
+STINT = tuple(f"{PREFIX}{name}" for name in ("promoted_at", "begun_at", "retired_at"))
+
+
 def stint_of(stamp: Stamp) -> str:
     """Which time in production this is. A pair that comes back by a rollback is in another one, from the moment that the switch begins; without
-    that, its old canary would send queries to the very candidate that was just taken out of production."""
-    return digest_of(*(moment.isoformat() if moment else "" for moment in (stamp.promoted_at, stamp.begun_at, stamp.retired_at)))
+    that, its old canary would send queries to the very candidate that was just taken out of production.
+
+    The first 8 hex digits of SHA-256 of the three properties as they are written, with a line feed between them.
+    """
+    written = stamp.properties()
+    return digest_of(*(written[name] for name in STINT))
 
 
 def digest_of(*parts: str) -> str:

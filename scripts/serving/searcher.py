@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -161,10 +162,11 @@ class PairSearcher:
 
     def _of_production(self, live: LivePair, asked: Asked) -> tuple[LivePair, list[tuple[Hit, ...]]]:
         """With the pair that answered. A collection that is dropped or released under a query is looked for behind the alias, once."""
+        until = time.monotonic() + self._timeout
         try:
             return live, live.search(asked)
         except Refused:
-            other = self._following.look_again(live, self._timeout)
+            other = self._following.look_again(live, until - time.monotonic())
             if other is None:
                 raise
             return other, other.search(asked)

@@ -1,0 +1,1 @@
+"""Clients under load while production switches. See `__main__`."""
