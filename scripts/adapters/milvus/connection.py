@@ -114,7 +114,9 @@ class Connection:
                     elif now > failing + RETURN_SECONDS or not self._is_returning(error, collection, lost):
                         raise
                     if self._hurried and now + pause > began + self._patience:
-                        raise
+                        if _is_lost(error):
+                            raise
+                        raise Unreachable(f"Milvus at {shown(self.uri)} is up, but not yet all parts of it ({doing}).", hint="Try again shortly.") from None
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
