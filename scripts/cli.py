@@ -226,7 +226,7 @@ def cleanup(config: Path, as_json: bool, dry_run: bool) -> None:
     from scripts.jobs.cleanup import cleanup as job
 
     with console.opened(config) as kit:
-        result = job(kit, dry_run=dry_run)
+        result = job(kit, dry_run=dry_run, tell=console.tell_step)
     console.show(result, as_json)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from scripts import __version__, digests
 from scripts.errors import Refused
@@ -38,7 +38,7 @@ class Evidence(BaseModel):
     gates: tuple[GateResult, ...]
     verdict: Verdict
     why: str
-    judged_at: datetime
+    judged_at: AwareDatetime
 
     @property
     def digest(self) -> str:

@@ -25,9 +25,9 @@ def host_of(token: str) -> str:
 
 
 def is_dead(token: str) -> bool:
-    """Whether the process ran on this machine and does not any more. Of another machine's nobody knows."""
-    host, pid, *_ = token.split("/")
-    if host != _host() or int(pid) == os.getpid():
+    """Whether the process ran on this machine and does not any more. Of another machine's nobody knows, nor of what is no token."""
+    host, pid = (token.split("/") + [""])[:2]
+    if host != _host() or not pid.isdecimal() or int(pid) == os.getpid():
         return False
     try:
         os.kill(int(pid), 0)

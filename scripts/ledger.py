@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from scripts.errors import Refused
 from scripts.pair import PREFIX
@@ -42,7 +42,7 @@ class Act(_Frozen):
     kind: ActKind
     id: str
     """Stays the same when a crashed act is finished later, so that it is recorded once."""
-    at: datetime
+    at: AwareDatetime
     by: str
     alias: str
     origin: str = ""
@@ -69,7 +69,7 @@ class Holder(_Frozen):
     token: str
     doing: str
     by: str
-    since: datetime
+    since: AwareDatetime
     url: str = ""
 
     def __str__(self) -> str:

@@ -7,11 +7,10 @@ import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from scripts import digests
 from scripts.errors import Refused, UsageError
@@ -104,7 +103,7 @@ class Embedding(_Frozen):
 
 class Build(_Frozen):
     id: str
-    created_at: datetime
+    created_at: AwareDatetime
     url: str = ""
 
 
@@ -115,7 +114,7 @@ class Content(_Frozen):
     fingerprint: str
     """Of the set of rows, 16 hex digits. Those of shards add up to that of the whole (modulo 2**64)."""
     skipped: int
-    read_at: datetime
+    read_at: AwareDatetime
     """When the pass began: the watermark. What changed in the source later may not be in it."""
 
     @classmethod
@@ -155,13 +154,13 @@ class Stamp(_Frozen):
     """Where the alias pointed before that switch."""
     reason: str = ""
     """Why that switch was made."""
-    begun_at: datetime | None = None
+    begun_at: AwareDatetime | None = None
     begun_by: str = ""
     """When that switch began, and who began it."""
     changed_rows: int = 0
     """How many rows were written or deleted since the validation; -1 where that is not known, because a pass was interrupted."""
-    promoted_at: datetime | None = None
-    retired_at: datetime | None = None
+    promoted_at: AwareDatetime | None = None
+    retired_at: AwareDatetime | None = None
     retired_because: str = ""
     rolled_back: bool = False
     """Whether production was taken from this pair by a rollback, and it was not validated again since."""
@@ -188,7 +187,7 @@ class Stamp(_Frozen):
         return {shard: content for shard, content in done.items() if shard.count == count}
 
     @property
-    def last_active(self) -> datetime:
+    def last_active(self) -> AwareDatetime:
         """When the pair was last built, promoted or retired: what its age is counted from."""
         return max(filter(None, (self.build.created_at, self.promoted_at, self.retired_at)))
 

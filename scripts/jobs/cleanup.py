@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from scripts import catalogue, filling, footprint, retention
 from scripts.canary import Canary
 from scripts.catalogue import Catalogue
-from scripts.errors import Refused
+from scripts.errors import KitError, Refused
 from scripts.filling import Watched
 from scripts.footprint import Footprint
+from scripts.jobs.acts import locked, tell_runs
+from scripts.jobs.switching import Told
+from scripts.ledger import Act, ActKind
+from scripts.lock import Lock
 from scripts.ports import Parts, VectorStore
 from scripts.retention import Decision, Fate, Policy, RetentionPlan, Seen
 from scripts.switch import Step
+
+_WHY_CHARS = 2_000
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class CleanedUp:
     plan: RetentionPlan
     done: tuple[Decision, ...] = ()
     dry_run: bool = False
+    left: str = ""
     exit_code: int = 0
 
     @property
@@ -41,7 +47,7 @@ class CleanedUp:
             lines.append(f"{drops} dropped, {releases} released, {kept} kept.")
         if self.decided:
             lines.append(f"{'It would free' if self.dry_run else 'Freed'} {self._frees}: {footprint.FORMULA}.")
-        return lines
+        return [*lines, *([self.left] if self.left else [])]
 
     @property
     def _frees(self) -> Footprint:
@@ -61,22 +67,57 @@ class CleanedUp:
             "dropped": told(tuple(each for each in self.done if each.fate is Fate.DROP)),
             "released": told(tuple(each for each in self.done if each.fate is Fate.RELEASE)),
             "frees": _bytes(self._frees) | {"how": footprint.FORMULA},
+            "left": self.left,
         }
 
 
-def cleanup(
-    parts: Parts,
-    *,
-    dry_run: bool,
-    check: Callable[[], None] = lambda: None,
-    tell: Callable[[Step, str], None] = lambda step, remark: None,
-) -> CleanedUp:
+def cleanup(parts: Parts, *, dry_run: bool, tell: Told = lambda step, remark: None) -> CleanedUp:
     """Safe to run again. Never touches a collection that has an alias, that the kit did not stamp, or that somebody is filling.
 
-    `check` is called before each step, `tell` after it. Raises Refused, with the remaining pairs untouched, when the world moved meanwhile.
+    `tell` is told of each step. Raises Refused, with the remaining pairs untouched, when the world moved meanwhile, and while another process changes
+    production.
     """
-    plan = planned(parts)
-    return CleanedUp(plan, dry_run=True) if dry_run else CleanedUp(plan, retention.apply(plan, parts.store, check=check, tell=tell))
+    if dry_run:
+        return CleanedUp(planned(parts), dry_run=True)
+    with locked(parts, "cleanup") as held:
+        tell(Step("lock", ""), "")
+        plan = planned(parts)
+        act = _act(parts, plan)
+        if plan.acts:  # or every night would fill the history
+            held.record(act.model_copy(update={"outcome": "not finished"}))
+            tell(Step("begin", ""), "")
+        done = retention.apply(plan, parts.store, check=held.check, tell=tell)
+        if plan.acts:
+            held.record(act)
+            tell(Step("record", ""), "")
+        left = _told(parts, held)
+        tell(Step("registry", ""), left)
+    tell(Step("unlock", ""), "")
+    return CleanedUp(plan, done, left=left)
+
+
+def _act(parts: Parts, plan: RetentionPlan) -> Act:
+    now, environment = parts.now(), parts.settings.environment
+    drops, releases = ([each.entry.pair.collection for each in plan.to(fate)] for fate in (Fate.DROP, Fate.RELEASE))
+    return Act(
+        kind=ActKind.CLEANUP,
+        id=Act.new_id(ActKind.CLEANUP, now, ""),
+        at=now,
+        by=environment.actor,
+        alias=plan.alias,
+        why="; ".join(f"{verb} {', '.join(names)}" for verb, names in (("drop", drops), ("release", releases)) if names)[:_WHY_CHARS],
+        url=environment.build_url,
+        details={"dropped": str(len(drops)), "released": str(len(releases)), "memory_bytes": str(plan.frees.memory), "disk_bytes": str(plan.frees.disk)},
+    )
+
+
+def _told(parts: Parts, held: Lock) -> str:
+    """Why MLflow did not hear of it; empty where it did. The next act tells it."""
+    try:
+        tell_runs(parts, held)
+    except KitError as error:
+        return f"MLflow has no run of this: {error}"
+    return ""
 
 
 def planned(parts: Parts) -> RetentionPlan:
