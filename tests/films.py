@@ -94,6 +94,8 @@ class Films(Shop):
         settings = {
             "source": {"uri": "products.jsonl", "key": "id", "text": TEXT, "columns": ["title", "year"], "types": {"id": "int64"}},
             "index": self.index,
+            # A pair that passed is kept for as long as somebody may approve it; here nobody does, and dozens would fill memory.
+            "promotion": {"approval_max_age_days": 0.0005},
         }
         super().configure(**settings | changes)
 
