@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts import __version__, console, options
+from scripts.canary_commands import canary
 from scripts.errors import KitError
 from scripts.golden_commands import golden
 
@@ -276,6 +277,7 @@ def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> No
     console.show(result, as_json)
 
 
+main.add_command(canary)
 main.add_command(golden)
 
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -10,7 +11,6 @@ from click.testing import CliRunner
 from scripts import config, errors, golden
 from scripts.cli import main
 from scripts.golden.description import Description
-from scripts.golden_commands import golden as golden_commands
 from scripts.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -27,13 +27,13 @@ def test_every_command_is_documented_with_help_and_example(command):
     assert re.search(rf"Example:\s+python -m scripts {command}", help_text)
 
 
-@pytest.mark.parametrize("command", list(golden_commands.commands))
-def test_every_command_on_golden_suites_is_documented_with_help_and_example(command):
-    """Under the heading of `golden`."""
-    assert f"python -m scripts golden {command}" in README
-    help_text = CliRunner().invoke(main, ["golden", command, "--help"]).output
-    assert golden_commands.commands[command].help
-    assert re.search(rf"Example:\s+python -m scripts golden {command}", help_text)
+@pytest.mark.parametrize(("group", "command"), [(name, inner) for name, group in main.commands.items() if isinstance(group, click.Group) for inner in group.commands])
+def test_every_command_of_a_group_is_documented_with_help_and_example(group, command):
+    """Under the heading of its group."""
+    assert f"python -m scripts {group} {command}" in README
+    help_text = CliRunner().invoke(main, [group, command, "--help"]).output
+    assert main.commands[group].commands[command].help
+    assert re.search(rf"Example:\s+python -m scripts {group} {command}", help_text)
 
 
 def test_no_heading_of_a_command_that_does_not_exist():
