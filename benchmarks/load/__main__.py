@@ -67,7 +67,7 @@ def measured(stage: Stage, *, switches: int, quiet: float, rate: float, milvus: 
 @click.option("--switches", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--rows", type=click.IntRange(100), default=5_000, show_default=True)
 @click.option("--quiet", type=float, default=30.0, show_default=True, help="Seconds that are measured without a switch.")
-@click.option("--rate", type=float, default=30.0, show_default=True, help="Queries a second of each client.")
+@click.option("--rate", type=float, default=20.0, show_default=True, help="Queries a second of each client.")
 @click.option("--wheel", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(sys.prefix) / "milvus-2.3.5", show_default=True)
 def main(out: Path | None, switches: int, rows: int, quiet: float, rate: float, wheel: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:

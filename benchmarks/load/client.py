@@ -9,6 +9,7 @@ and the alias.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -83,10 +84,10 @@ class Naive:
 
 def work(orders: Orders, client: Careful | Naive, seen: Seen, number: int) -> None:
     known = {pair: Recognition(salt, orders.rows) for pair, salt in orders.salts.items()}
-    stop, beat = Path(orders.stop), 1 / orders.rate
+    stop, beat, parent = Path(orders.stop), 1 / orders.rate, os.getppid()
     due = time.monotonic() + number * beat / orders.threads
     for product in asked(orders.rows, orders.seed + number):
-        if stop.exists():
+        if stop.exists() or os.getppid() != parent:
             return
         time.sleep(max(0.0, due - time.monotonic()))
         due = max(due + beat, time.monotonic())

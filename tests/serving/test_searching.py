@@ -1,14 +1,15 @@
 """One query: which pair answers, with what, and what is refused before anybody works on it."""
 
 import asyncio
+import os
 from dataclasses import replace
 
 import pytest
 
-from scripts.errors import Refused, UsageError
+from scripts.errors import Refused, Unreachable, UsageError
 from scripts.pair import Stamp
 from scripts.serving import PairSearcher
-from tests.serving.place import NAMES, eventually
+from tests.serving.place import NAMES, eventually, follows
 
 
 def test_an_answer_is_production_s_own_and_says_so(place, searching):
@@ -156,6 +157,44 @@ def test_a_closed_searcher_says_so(searching):
     searcher.close()
     with pytest.raises(UsageError, match="closed"):
         searcher.search("red sofa")
+
+
+def test_a_searcher_that_was_forked_says_so(searching):
+    """The thread that follows is not in the child, and the connection is not its own."""
+    searcher = searching()
+    child = os.fork()
+    if child == 0:
+        try:
+            searcher.search("red sofa")
+        except UsageError as error:
+            os._exit(0 if "after the fork" in str(error) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("two_pairs", ["server"], indirect=True)
+def test_a_milvus_that_hangs_fails_its_queries_in_one_line(place, searching, milvus_server):
+    """And answers again when it is back, without a new searcher."""
+    searcher = searching(timeout=1.0)
+    milvus_server.pause()
+    try:
+        with pytest.raises(Unreachable) as failed:
+            for _ in range(100):  # it takes a moment until all its threads stand still
+                searcher.search("red sofa")
+    finally:
+        milvus_server.resume()
+    assert "\n" not in str(failed.value)
+    eventually(lambda: answers(searcher))
+    place.switch(place.second)
+    follows(searcher, place.second)
+
+
+def answers(searcher) -> bool:
+    try:
+        return bool(searcher.search("red sofa").hits)
+    except Unreachable:
+        return False
 
 
 def test_health_says_what_answers(place, searching):

@@ -1,11 +1,13 @@
 """Queries of many threads on one model: everyone gets their own vectors, and nobody waits for ever."""
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from scripts.adapters.embedders import PyfuncModel
 from scripts.errors import EncodingFailed, KitError, Unreachable
 from scripts.serving.together import PADDED_CHARS, TEXTS, Together
 
@@ -122,3 +124,16 @@ def test_many_threads_get_their_own_vectors():
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda text: float(together.encode((text,))[0, 0]), texts))
     assert found == [float(len(text)) for text in texts]
+
+
+def test_models_that_print_in_many_threads_leave_standard_output_as_it_was():
+    """`sys.stdout` is everybody's: exchanged by two threads at once it would stay exchanged."""
+
+    class Prints:
+        def predict(self, texts):
+            return [[1.0] for _ in texts]
+
+    model, before = PyfuncModel(Prints()), sys.stdout
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: model.encode(["x"], ""), range(2_000)))
+    assert sys.stdout is before
