@@ -14,6 +14,9 @@ from scripts.pair import Stamp
 from scripts.quality.gates import GateResult, Verdict
 from scripts.settings import PromotionSettings
 
+# So much two machines' clocks may differ; evidence that is further ahead would take too long to become too old.
+CLOCKS_DIFFER = timedelta(hours=1)
+
 
 class Evidence(BaseModel):
     """Everything that the verdict rests on. If any part of it changes, the digest does, and promotion refuses."""
@@ -77,6 +80,9 @@ def check_current(evidence: Evidence, stamp: Stamp, suite: Suite, moment: Moment
     if evidence.verdict is not Verdict.PASS:
         raise Refused(f"The verdict on {evidence.pair} is {evidence.verdict}.", hint=again)
     age = (moment.now - evidence.judged_at) / timedelta(days=1)
+    if evidence.judged_at > moment.now + CLOCKS_DIFFER:
+        ahead = f"{evidence.judged_at:%Y-%m-%d %H:%M} UTC, which is yet to come"
+        raise Refused(f"The evidence on {evidence.pair} is of {ahead}: some machine's clock is wrong.", hint=again)
     if age > policy.approval_max_age_days:
         raise Refused(f"The evidence on {evidence.pair} is {age:.1f} days old; promotion.approval_max_age_days is {policy.approval_max_age_days:g}.", hint=again)
     moved = [
