@@ -12,6 +12,7 @@ import pytest
 from scripts.errors import KitError, Refused
 from scripts.jobs.promote import promote
 from scripts.jobs.rollback import rollback
+from scripts.jobs.validate import validate
 from scripts.serving import Backends
 from scripts.serving.model_files import ModelFiles
 from tests.servers import MlflowServer
@@ -63,24 +64,13 @@ def test_the_kit_s_own_promotion_and_rollback_are_followed(place, searching):
     """By the jobs themselves, not by moving the alias."""
     searcher = searching()
     with place.kit() as kit:
-        promote_again(place, kit)
+        validate(kit, place.second)
+        promote(kit, place.second)
         follows(searcher, place.second)
         assert place.recognises(searcher.search(NAMES[3]), 3)
         rollback(kit, to=None, reason="", dry_run=False)
         follows(searcher, place.first)
         assert place.recognises(searcher.search(NAMES[3]), 3)
-
-
-def promote_again(place, kit) -> None:
-    from scripts.jobs.validate import validate
-
-    validate(kit, place.second)
-    try:
-        from scripts.jobs.promote import Approval
-
-        promote(kit, place.second, Approval(None, ""), dry_run=False, tell=lambda step: None)
-    except ImportError:
-        promote(kit, place.second, approved=None, dry_run=False)
 
 
 def test_no_query_waits_while_the_next_model_loads(place, searching):
