@@ -8,13 +8,13 @@ stamp.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from scripts.errors import Refused
 from scripts.pair import PREFIX
 from scripts.ports import VectorStore
 
@@ -84,8 +84,13 @@ class Ledger:
     number: int
     holder: Holder | None
     beat: str
-    acts: tuple[Act, ...]
-    """The oldest first."""
+    written: Mapping[str, str]
+    """The acts as they stand there, by property."""
+
+    @property
+    def acts(self) -> tuple[Act, ...]:
+        """The oldest first. One that this kit cannot read, a newer one's say, is left out, and carried on all the same."""
+        return tuple(sorted(filter(None, map(_act, self.written.values())), key=lambda act: act.id))
 
 
 def name_of(alias: str, number: int) -> str:
@@ -99,7 +104,7 @@ def numbers(store: VectorStore, alias: str) -> list[int]:
 
 
 def read(store: VectorStore, alias: str) -> Ledger | None:
-    """None where production was never changed by the kit. Raises Refused where it cannot be read."""
+    """None where production was never changed by the kit."""
     while known := numbers(store, alias):
         if found := read_number(store, alias, known[-1]):  # else a newer one has just taken its place
             return found
@@ -107,19 +112,30 @@ def read(store: VectorStore, alias: str) -> Ledger | None:
 
 
 def read_number(store: VectorStore, alias: str, number: int) -> Ledger | None:
-    """None where there is no such ledger. Raises Refused where it cannot be read."""
+    """None where there is no such ledger."""
     name = name_of(alias, number)
     properties = store.properties(name)
     return None if properties is None else _parsed(name, number, properties)
 
 
-def _parsed(name: str, number: int, properties: dict[str, str]) -> Ledger:
+def _parsed(name: str, number: int, properties: Mapping[str, str]) -> Ledger:
+    holder = _holder(properties[HOLDER]) if HOLDER in properties and not properties.get(RELEASED) else None
+    return Ledger(name, number, holder, properties.get(BEAT, ""), {key: value for key, value in properties.items() if key.startswith(_ACT)})
+
+
+def _holder(written: str) -> Holder:
+    """One that cannot be read is somebody, and dead unless it beats: nobody should be kept from a rollback by a line that was edited by hand."""
     try:
-        acts = [Act.model_validate_json(value) for key, value in properties.items() if key.startswith(_ACT)]
-        holder = None if properties.get(RELEASED) or HOLDER not in properties else Holder.model_validate_json(properties[HOLDER])
+        return Holder.model_validate_json(written)
     except ValidationError:
-        raise Refused(f"The ledger {name} cannot be read.", hint="Was it edited by hand, or written by a newer kit?") from None
-    return Ledger(name, number, holder, properties.get(BEAT, ""), tuple(sorted(acts, key=lambda act: act.id)))
+        return Holder(token="", doing="what cannot be read", by="nobody knows whom", since=datetime.fromtimestamp(0, UTC))
+
+
+def _act(written: str) -> Act | None:
+    try:
+        return Act.model_validate_json(written)
+    except ValidationError:
+        return None
 
 
 def release(store: VectorStore, name: str) -> None:
@@ -128,9 +144,13 @@ def release(store: VectorStore, name: str) -> None:
 
 def record(store: VectorStore, name: str, act: Act) -> None:
     """Safe to repeat: an act that is there already is replaced."""
-    store.set_properties(name, {f"{_ACT}{act.id}": act.model_dump_json()})
+    store.set_properties(name, property_of(act))
 
 
-def properties_of(holder: Holder, acts: tuple[Act, ...]) -> dict[str, str]:
-    """Those of a new ledger."""
-    return {HOLDER: holder.model_dump_json()} | {f"{_ACT}{act.id}": act.model_dump_json() for act in acts[-ACTS_KEPT:]}
+def property_of(act: Act) -> dict[str, str]:
+    return {f"{_ACT}{act.id}": act.model_dump_json()}
+
+
+def properties_of(holder: Holder, written: Mapping[str, str]) -> dict[str, str]:
+    """Those of a new ledger, with the newest of the acts that were written so far."""
+    return {HOLDER: holder.model_dump_json()} | dict(sorted(written.items())[-ACTS_KEPT:])

@@ -92,7 +92,7 @@ def _next(store: VectorStore, alias: str, holder: Holder, newest: Ledger | None)
     number = newest.number + 1 if newest else 1
     name = ledger.name_of(alias, number)
     token = holder.token.rpartition("/")[2]
-    if not store.claim(name, token, ledger.properties_of(holder, newest.acts if newest else ())):
+    if not store.claim(name, token, ledger.properties_of(holder, newest.written if newest else {})):
         return None
     known = ledger.numbers(store, alias)
     if known[-1] != number:  # made after an old view of things; others have gone on
@@ -101,9 +101,8 @@ def _next(store: VectorStore, alias: str, holder: Holder, newest: Ledger | None)
     lock = Lock(store, alias, number)
     if newest and (late := ledger.read_number(store, alias, newest.number)):
         # What a holder that was taken for dead wrote down while this ledger was being made.
-        for act in late.acts:
-            if act not in newest.acts:
-                lock.record(act)
+        if new := dict(late.written.items() - newest.written.items()):
+            store.set_properties(name, new)
     for older in known[:-1]:
         _drop(store, ledger.name_of(alias, older))
     return lock

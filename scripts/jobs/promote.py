@@ -78,9 +78,11 @@ class Promotion(Switching):
         if self._questions is None:
             self._left.append(f"The golden queries were not asked through {self.plan.alias}. {self._unasked}")
             return "not done"
-        stamp = self.plan.to.stamp
-        expected = evidence.of_stamp(self.plan.to.pair.collection, stamp).means
-        found = self._questions.asked_of(self.parts.store.through(self.plan.alias, stamp.layout), self._suite()).means
+        stamp, suite = self.plan.to.stamp, self._suite()
+        stamped = evidence.of_stamp(self.plan.to.pair.collection, stamp)
+        if suite.digest != stamped.suite_digest:
+            return "the golden suite has changed since the validation, so the evidence says nothing of what it finds"
+        expected, found = stamped.means, self._questions.asked_of(self.parts.store.through(self.plan.alias, stamp.layout), suite).means
         allowed = self.parts.settings.promotion.max_loss
         lost = [f"{name} {found.get(name, 0.0):.4f} instead of {mean:.4f}" for name, mean in expected.items() if mean - found.get(name, 0.0) > allowed]
         if lost:
