@@ -115,6 +115,7 @@ class Following:
         if seen.collection == self.now.production.name:
             self._following = ""
             self._follow_canary(seen)
+            self._warned = self._warned if self._canary_trouble else ""
         return moved_on
 
     def _follow(self, seen: Look) -> bool:

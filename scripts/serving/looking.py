@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from scripts.canary import Canary
 from scripts.errors import Refused
-from scripts.pair import Stamp
+from scripts.pair import Stamp, State
 from scripts.ports import VectorStore
 
 
@@ -27,9 +27,18 @@ def look(store: VectorStore, alias: str) -> Look:
         raise Refused(f"The alias {alias} does not point to a pair.", hint="Is it the service's alias, such as product_embeddings_prod, and was a pair promoted?")
     properties, stamp = stamped(store, name)
     try:
-        return Look(name, stamp, Canary.in_force(name, properties, stamp))
+        canary = Canary.in_force(name, properties, stamp)
+        if canary:
+            _refuse_unfit(canary.pair, stamped(store, canary.pair)[1])
+        return Look(name, stamp, canary)
     except Refused as error:
         return Look(name, stamp, canary_trouble=str(error))
+
+
+def _refuse_unfit(candidate: str, stamp: Stamp) -> None:
+    """What was found out about a candidate since its canary began: nobody else should meet it."""
+    if stamp.rolled_back or stamp.state is State.REJECTED:
+        raise Refused(f"The candidate {candidate} was {'rolled back' if stamp.rolled_back else 'rejected'} since its canary began.", hint="`canary stop` ends it.")
 
 
 def stamped(store: VectorStore, collection: str) -> tuple[dict[str, str], Stamp]:

@@ -130,6 +130,20 @@ def test_a_candidate_whose_model_cannot_be_loaded_is_not_asked(place, searching,
     assert searcher.health().canary == running.id and outcomes(tmp_path / "outcomes") == []
 
 
+@pytest.mark.parametrize(("found", "told"), [({"promotion.state": "rejected"}, "was rejected"), ({"promotion.rolled_back": "True"}, "was rolled back")])
+def test_a_candidate_that_turns_out_bad_meets_nobody_any_more(place, searching, begun, found, told):
+    """A validation that fails it ends its share with the next look; health says why."""
+    searcher = searching()
+    ready(searcher, begun(0.5))
+    sound = place.store.properties(place.second)
+    place.store.set_properties(place.second, found)
+    try:
+        eventually(lambda: told in searcher.health().candidate_trouble)
+        assert {searcher.search(NAMES[1], key=key).pair for key in KEYS[:30]} == {place.first}
+    finally:
+        place.store.set_properties(place.second, {name: sound[name] for name in found})
+
+
 def test_what_cannot_be_asked_is_no_failure_of_the_candidate(place, searching, begun, tmp_path):
     """A filter that nobody understands is told as without a canary, and counted nowhere."""
     searcher = searching(outcomes=tmp_path / "outcomes")
