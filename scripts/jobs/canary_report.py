@@ -19,6 +19,8 @@ from scripts.canary_comparison import (
 )
 from scripts.canary_outcomes import Reading
 
+_HEAD = f"{'arm':10}  {'queries':>9}  {'errors':>7}  {'clicked':>16}  {'p50':>9}  {'p95':>9}  {'p99':>9}  pair"
+
 
 @dataclass(frozen=True)
 class CanaryReport:
@@ -30,12 +32,13 @@ class CanaryReport:
 
     def lines(self) -> list[str]:
         seen = self.seen
-        lines = [f"Canary {seen.canary}{' (mirror)' if seen.mirrored else ''}", f"{'arm':10}  {'queries':>9}  {'errors':>7}  {'clicked':>16}  {'p50':>9}  {'p95':>9}  {'p99':>9}  pair"]
+        lines = [f"Canary {seen.canary}{' (mirror)' if seen.mirrored else ''}", _HEAD]
         lines += [_row("candidate", seen.candidate, seen.mirrored), _row("production", seen.production, seen.mirrored)]
         if len(seen.overlaps):
             lines.append(f"overlap of the answers: mean {self._overlap():.3f}, the same rows in {self._alike():.1%} of {len(seen.overlaps):,}")
         if difference := seen.difference:
-            lines.append(f"click rate, candidate minus production: {_points(difference.of)} ({CONFIDENCE:.0%} interval {_points(difference.low)} to {_points(difference.high)})")
+            interval = f"{CONFIDENCE:.0%} interval {_points(difference.low)} to {_points(difference.high)}"
+            lines.append(f"click rate, candidate minus production: {_points(difference.of)} ({interval})")
         lines.append(self._conclusion())
         if seen.others:
             lines.append(f"The files tell of other canaries, too; --id picks one: {', '.join(seen.others)}.")
@@ -67,8 +70,9 @@ class CanaryReport:
         if seen.difference is None:
             return "No verdict on clicks: there is no feedback, or too few queries were answered."
         if seen.verdict is Verdict.NO_DIFFERENCE:
-            more = f"about {seen.more_queries:,} more queries would show it, if the rates stay" if seen.more_queries else "no sensible number of queries would show one"
-            return f"No difference shown: {more}."
+            if seen.more_queries is None:
+                return "No difference shown: no sensible number of queries would show one."
+            return f"No difference shown: about {seen.more_queries:,} more queries would show it, if the rates stay."
         return f"The candidate is {seen.verdict}: the interval leaves out 0."
 
     def _overlap(self) -> float:

@@ -24,7 +24,8 @@ def look(store: VectorStore, alias: str) -> Look:
     """Raises Refused where the alias points to nothing or to what is not a pair of this kit, or of a newer one."""
     name = store.target(alias)
     if name is None:
-        raise Refused(f"The alias {alias} does not point to a pair.", hint="Is it the service's alias, such as product_embeddings_prod, and was a pair promoted?")
+        hint = "Is it the service's alias, such as product_embeddings_prod, and was a pair promoted?"
+        raise Refused(f"The alias {alias} does not point to a pair.", hint=hint)
     properties, stamp = stamped(store, name)
     try:
         canary = Canary.in_force(name, properties, stamp)
@@ -38,7 +39,8 @@ def look(store: VectorStore, alias: str) -> Look:
 def _refuse_unfit(candidate: str, stamp: Stamp) -> None:
     """What was found out about a candidate since its canary began: nobody else should meet it."""
     if stamp.rolled_back or stamp.state is State.REJECTED:
-        raise Refused(f"The candidate {candidate} was {'rolled back' if stamp.rolled_back else 'rejected'} since its canary began.", hint="`canary stop` ends it.")
+        what = "rolled back" if stamp.rolled_back else "rejected"
+        raise Refused(f"The candidate {candidate} was {what} since its canary began.", hint="`canary stop` ends it.")
 
 
 def stamped(store: VectorStore, collection: str) -> tuple[dict[str, str], Stamp]:

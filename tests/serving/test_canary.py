@@ -187,7 +187,10 @@ def test_feedback_may_reach_another_process_than_the_query(place, searching, beg
     searcher = searching(outcomes=folder)
     ready(searcher, begun(0.5))
     answer = searcher.search(NAMES[1], key=KEYS[0])
-    told = "import sys; from pathlib import Path; from scripts.serving.trial import Trial; print(Trial(Path(sys.argv[1])).feedback(sys.argv[2], clicked=True, details={'rank': 3}))"
+    told = (
+        "import sys; from pathlib import Path; from scripts.serving.trial import Trial; "
+        "print(Trial(Path(sys.argv[1])).feedback(sys.argv[2], clicked=True, details={'rank': 3}))"
+    )
     done = subprocess.run([sys.executable, "-c", told, str(folder), answer.query_id], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
     (feedback,) = [line for line in outcomes(folder) if line["event"] == "feedback"]

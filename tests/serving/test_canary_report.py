@@ -117,7 +117,8 @@ def test_too_little_data_is_inconclusive(tmp_path):
 def test_half_a_line_and_what_is_no_outcome_are_left_out_and_counted(tmp_path):
     """A process that was killed while it wrote."""
     folder = arms(tmp_path, {"queries": 60}, {"queries": 60})
-    (folder / "torn.jsonl").write_bytes(b'{"event":"query","quer\n[]\n7\n\xff\xfe\n{"event":"query","query":"forged","canary":"0123abcd","arm":"candidate"}\n{"event":"q')
+    forged = b'{"event":"query","query":"forged","canary":"0123abcd","arm":"candidate"}'
+    (folder / "torn.jsonl").write_bytes(b'{"event":"query","quer\n[]\n7\n\xff\xfe\n' + forged + b'\n{"event":"q')
     facts = report(folder)
     assert facts["candidate"]["answered"] == 60 and facts["unreadable_lines"] == 5
 
