@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from scripts import plain_yaml
 from scripts.errors import UsageError
+from scripts.roles import ROLES
 from scripts.settings import EMBEDDED_FOLDER, Environment, Settings
 from scripts.tls import TlsFiles
 
@@ -43,6 +44,12 @@ def load(path: Path, environ: dict[str, str] | None = None) -> Settings:
 def environment(root: Path, environ: dict[str, str] | None = None) -> Environment:
     """Addresses and secrets alone, for who has no promotion.yaml. Embedded parts are below `root`."""
     return _environment(root, os.environ if environ is None else environ)
+
+
+def role_passwords(environ: dict[str, str] | None = None) -> dict[str, SecretStr]:
+    """By role, of those users that `roles setup` is to make: MILVUS_BUILDER_PASSWORD and its like."""
+    given = os.environ if environ is None else environ
+    return {role.name: SecretStr(password) for role in ROLES if (password := given.get(f"MILVUS_{role.name.upper()}_PASSWORD"))}
 
 
 def prepare_libraries() -> None:

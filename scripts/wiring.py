@@ -21,6 +21,7 @@ from scripts.settings import Environment, Settings, SourceSettings
 
 if TYPE_CHECKING:
     from scripts.adapters.milvus import MilvusStore
+    from scripts.adapters.milvus.roles import MilvusRoles
 
 
 def open_store(environment: Environment, **patience: float) -> MilvusStore:
@@ -29,6 +30,14 @@ def open_store(environment: Environment, **patience: float) -> MilvusStore:
     from scripts.adapters.milvus import MilvusStore
 
     return MilvusStore(environment.milvus_uri, environment.milvus_token.get_secret_value(), tls=environment.milvus_tls, **patience)
+
+
+def open_roles(environment: Environment) -> MilvusRoles:
+    """Users and roles of the server, for an administrator; to be closed after use."""
+    prepare_libraries()
+    from scripts.adapters.milvus.roles import MilvusRoles
+
+    return MilvusRoles(environment.milvus_uri, environment.milvus_token.get_secret_value(), environment.milvus_tls)
 
 
 class Wiring:

@@ -18,6 +18,7 @@ from pymilvus import MilvusClient
 from pymilvus.client.types import Status
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
+from scripts import roles
 from scripts.adapters.milvus import trust
 from scripts.adapters.milvus.raw import Wire
 from scripts.addresses import shown
@@ -44,6 +45,10 @@ _RETURNING = (
     *("service not ready", "is not ready", "service unavailable", "server is not healthy", "SegmentIDAllocator fail"),
 )
 _BAD_EXPRESSION = ("cannot parse expression", "failed to create query plan", "failed to create expr plan", "unknown field", "unexpected character")
+
+
+class NotLetIn(Unreachable):
+    """The server answers, and does not know this user or password."""
 
 
 class Connection:
@@ -170,7 +175,7 @@ class Connection:
     def _failure(self, doing: str, why: str) -> Exception:
         why = _shortened(why)
         if any(word in why for word in _DENIED):
-            return Unreachable(f"Milvus at {shown(self.uri)} does not permit this user to {doing}.", hint="Check MILVUS_TOKEN and its role's grants.")
+            return Unreachable(f"Milvus at {shown(self.uri)} does not permit this user to {doing}.", hint=_who_may(why))
         if any(word in why for word in _LOST):
             return Unreachable(f"Milvus at {shown(self.uri)} stopped answering ({doing}).", hint="Run the same command again when it is back; nothing is lost.")
         if any(word in why for word in _BAD_EXPRESSION):
@@ -186,7 +191,7 @@ class Connection:
             return Unreachable(f"Nothing answers at MILVUS_URI {shown(self.uri)}.", hint="Is the address right and the server up?")
         said = error.__cause__
         fault = trust.fault(self.uri, self._tls, CONNECT_SECONDS, str(said.details()) if isinstance(said, grpc.RpcError) else "")
-        return fault or Unreachable(f"The server at MILVUS_URI {shown(self.uri)} does not let us in.", hint="Check MILVUS_TOKEN (user:password).")
+        return fault or NotLetIn(f"The server at MILVUS_URI {shown(self.uri)} does not let us in.", hint="Check MILVUS_TOKEN (user:password).")
 
     def _unusable(self, error: ConnectionConfigException) -> Exception:
         if "Open local milvus failed" in str(error.message):
@@ -201,6 +206,15 @@ def _is_lost(error: Exception) -> bool:
     """Whether a call found no server; pymilvus also connects anew by itself, and says that this failed."""
     code = error.code() if isinstance(error, grpc.RpcError) else error.code
     return code in (grpc.StatusCode.UNAVAILABLE, Status.CONNECT_FAILED) or "StatusCode.UNAVAILABLE" in str(error)
+
+
+def _who_may(why: str) -> str:
+    """2.3.5 names the privilege that a call lacks: "PrivilegeCreateAlias: permission deny to somebody"."""
+    named = re.search(r"Privilege(\w+): permission deny", why)
+    able = roles.that_may(named[1]) if named else ()
+    if not able:
+        return "Check MILVUS_TOKEN and its role's grants."
+    return f"It takes {named[1]}, which {', '.join(able[:-1])}{' and ' if able[1:] else ''}{able[-1]} may: check MILVUS_TOKEN, or run `roles setup`."
 
 
 def _shortened(why: str) -> str:

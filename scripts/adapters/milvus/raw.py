@@ -99,9 +99,13 @@ class Wire:
         return list(self.ask("ListImportTasks", self._milvus.ListImportTasksRequest(collection_name=collection, limit=ALL), timeout).tasks)
 
     def ask(self, call: str, request: Any, timeout: float | None) -> Any:
-        answer = getattr(self._handler._stub, call)(request, timeout=timeout, metadata=self._metadata())
+        answer = self.send(call, request, timeout)
         self._check(answer.status)
         return answer
+
+    def send(self, call: str, request: Any, timeout: float | None) -> Any:
+        """What came back, whatever it says."""
+        return getattr(self._handler._stub, call)(request, timeout=timeout, metadata=self._metadata())
 
     @property
     def _handler(self) -> Any:

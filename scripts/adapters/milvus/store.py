@@ -9,7 +9,7 @@ from pymilvus import DataType, MilvusClient
 from scripts.adapters.milvus.collection import MilvusCollection
 from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
 from scripts.adapters.milvus.schema import index_params, schema
-from scripts.errors import KitError, ProductionMoved, Refused, UsageError
+from scripts.errors import KitError, ProductionMoved, Refused, Unreachable, UsageError
 from scripts.layout import VECTOR, Layout
 from scripts.pair import Stamp
 from scripts.tls import OPEN, TlsFiles
@@ -63,10 +63,16 @@ class MilvusStore:
             self._milvus.call("create_index", collection, index_params(layout))
             self._milvus.call("drop_index", collection, VECTOR)
         except KitError as error:
-            self._milvus.call("drop_collection", collection)
+            self._take_back(collection)
             if isinstance(error, Refused):
                 raise UsageError(f"index: this server does not take {layout.index.type} with these parameters: {error.what}") from None
             raise
+
+    def _take_back(self, collection: str) -> None:
+        try:
+            self._milvus.call("drop_collection", collection)
+        except Unreachable:
+            pass  # a builder may not drop: what it leaves is an unfinished build, which cleanup drops
 
     def set_properties(self, collection: str, properties: dict[str, str]) -> None:
         # 2.3.5 loses the last alter_collection_properties at a restart: each call saves what was there before it (milvus #30144).

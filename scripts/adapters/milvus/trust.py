@@ -81,7 +81,8 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
             if error.reason == "KEY_VALUES_MISMATCH":
                 raise UsageError(f"{KEY}: {files.key} is not the key of {files.certificate}.") from None
             both = f"{files.certificate} and {files.key}"
-            raise UsageError(f"{CERTIFICATE}, {KEY}: {both} are no certificate and its key in PEM.", hint="A key with a password cannot be used.") from None
+            unfit = f"{CERTIFICATE}, {KEY}: {both} are no certificate and its key in PEM."
+            raise UsageError(unfit, hint="A key with a password cannot be used.") from None
     return context
 
 
