@@ -383,6 +383,22 @@ def test_a_server_that_lets_everybody_in_takes_no_roles(milvus_wheel: Path, tmp_
         assert "lets everybody in: roles would have no effect" in refusal(run(open_server.uri, "setup"), 4)
 
 
+def test_a_promotion_with_changes_to_bring_in_needs_a_builder_first(world: World) -> None:
+    """promotion.catch_up writes, which a promoter may not: nothing is switched, and what a builder then catches up and validates is promoted."""
+    shop, promoter, builder = world.shop, world.token("promoter"), world.token("builder")
+    before = shop.do("status", MILVUS_TOKEN=promoter)["production"]
+    shop.stage("words")
+    pair = shop.do("build", MILVUS_TOKEN=builder)["pair"]
+    shop.do("validate", "--pair", pair, MILVUS_TOKEN=builder)
+    changed = [*products()[1:-1], products()[0] | {"price_cents": 9}, products()[0] | {"product_id": 1000}]
+    shop.write_products(changed)
+    assert "It takes Upsert, which builder may" in refusal(shop.run("promote", "--pair", pair, MILVUS_TOKEN=promoter), 5)
+    assert shop.do("status", MILVUS_TOKEN=promoter)["production"] == before
+    shop.do("catch-up", pair, MILVUS_TOKEN=builder)
+    shop.do("validate", "--pair", pair, MILVUS_TOKEN=builder)
+    assert shop.do("promote", "--pair", pair, MILVUS_TOKEN=promoter)["to"] == pair
+
+
 def test_the_page_on_security_names_every_role_with_its_jobs_and_grants() -> None:
     """docs/security.md, row by row, and all of each."""
     table = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| `")]
