@@ -57,7 +57,7 @@ def measured(stage: Stage, *, switches: int, quiet: float, rate: float, milvus: 
     naive = Told.of(seen["naive"]).during([(0.0, ended)])
     return {
         "switches": figures.of_switches(before, without, done),
-        "naive": naive.counts() | naive.latency(),
+        "naive": naive.counts() | naive.latency() | {"faults": naive.faults()},
         "kill": figures.of_kill(careful, killed, healthy, time.time()),
     }
 

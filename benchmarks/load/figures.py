@@ -60,17 +60,21 @@ def followed(each: Sequence[Told], switch: Switch) -> float:
 
 
 def of_switches(clients: Sequence[Told], quiet: Span, switches: Sequence[Switch]) -> dict[str, Any]:
-    """`during` is from the start of a command until it has ended and the last client has followed it."""
+    """`during` is from the start of a command until it has ended and the last client has followed it, `between` the time from there to the next,
+    in which every other time a pair is validated, and `without` when nothing else ran at all."""
     everyone = _all(clients)
     until = [followed(clients, switch) for switch in switches]
-    during = everyone.during([(switch.began, max(end, switch.ended)) for switch, end in zip(switches, until, strict=True)])
     without = everyone.during([quiet])
+    ends = [max(end, switch.ended) for switch, end in zip(switches, until, strict=True)]
+    during = everyone.during([(switch.began, end) for switch, end in zip(switches, ends, strict=True)])
+    between = everyone.during(list(zip(ends, [switch.began for switch in switches[1:]], strict=False)))
     lag = [end - switch.began for switch, end in zip(switches, until, strict=True)]
     took = {name: [s.ended - s.began for s in switches if s.command == name] for name in ("promote", "rollback")}
     return {
         "switches": {name: len(times) for name, times in took.items()},
         "all": everyone.counts(),
         "without": without.counts() | without.latency(),
+        "between": between.counts() | between.latency(),
         "during": during.counts() | during.latency(),
         "p99_ratio": during.latency()["p99_ms"] / without.latency()["p99_ms"],
         "p50_ratio": during.latency()["p50_ms"] / without.latency()["p50_ms"],
@@ -110,6 +114,7 @@ def table(found: dict[str, Any]) -> str:
         f"| queries through PairSearcher | {counts['queries']:,}: {counts['errors']} errors, {counts['mixed']} mixed answers |",
         f"| queries of the naive client | {naive['queries']:,}: {naive['errors']} errors, {naive['mixed']:,} mixed answers ({share:.0%}) |",
         f"| p99 without switches | {switches['without']['p99_ms']:.1f} ms (p50 {switches['without']['p50_ms']:.1f} ms) |",
+        f"| p99 between switches, where pairs are validated | {switches['between']['p99_ms']:.1f} ms (p50 {switches['between']['p50_ms']:.1f} ms) |",
         f"| p99 during switches | {switches['during']['p99_ms']:.1f} ms (p50 {switches['during']['p50_ms']:.1f} ms): ÷ without {switches['p99_ratio']:.2f} |",
     ]
     if lag := switches["last_client_followed_s"]:
