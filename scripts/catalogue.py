@@ -41,6 +41,16 @@ class Entry:
             )
 
     @property
+    def reservation(self) -> str:
+        """Why no rollback goes here by itself; empty where one may."""
+        stamp = self.stamp
+        if stamp.rolled_back:
+            return "was itself rolled back"
+        if stamp.state is State.REJECTED:
+            return "was rejected by its golden queries since"
+        return "" if stamp.promoted_at else "was never seen to work in production"
+
+    @property
     def can_serve(self) -> bool:
         """Whether a rollback may go here: it has been production, or is validated."""
         return not self.is_production and (self.stamp.has_served or self.stamp.state is State.VALIDATED)
@@ -83,13 +93,13 @@ class Catalogue:
         for broken in self.unreadable:
             if broken.collection == name:
                 raise Refused(broken.why)
-        raise Refused(f"There is no pair {name} of this service.", hint=self._list("It has", self.entries))
+        raise Refused(f"There is no pair {name} of this service.", hint=self._list("It has", [entry.pair.collection for entry in self.entries]))
 
     def refuse_unreadable_production(self) -> None:
-        """Nobody switches away from what cannot be read: there would be no way back."""
+        """Nobody switches away by itself from what cannot be read: there would be no way back."""
         for broken in self.unreadable:
             if broken.collection == self.target:
-                raise Refused(broken.why)
+                raise Refused(broken.why, hint=f"`rollback --to PAIR` goes to another. {self.alternatives()}")
 
     def rollback_target(self) -> Entry:
         """The pair that production replaced. Raises Refused with the pairs that one could go to instead."""
@@ -98,8 +108,8 @@ class Catalogue:
             raise Refused(f"The alias {self.alias} points to {self.target or 'nothing'}, so there is no pair to roll back from.", hint=self.alternatives())
         previous = production.stamp.replaces
         if entry := next((e for e in self.entries if e.pair.collection == previous), None):
-            if entry.stamp.rolled_back:
-                raise Refused(f"Production {production.pair} replaced {previous}, which was itself rolled back.", hint=self.alternatives())
+            if entry.reservation:
+                raise Refused(f"Production {production.pair} replaced {previous}, which {entry.reservation}.", hint=self.alternatives())
             return entry
         gone = f"replaced {previous}, which is not a pair on this server any more" if previous else "has no predecessor"
         raise Refused(f"Production {production.pair} {gone}.", hint=self.alternatives())
@@ -116,11 +126,17 @@ class Catalogue:
         return None
 
     def alternatives(self) -> str:
-        return self._list("With --to one can go to", [e for e in self.entries if e.can_serve])
+        return self._list("With --to one can go to", [_with_reservation(e) for e in self.entries if e.can_serve])
 
     @staticmethod
-    def _list(words: str, entries: tuple[Entry, ...] | list[Entry]) -> str:
-        return f"{words}: {', '.join(e.pair.collection for e in entries) or 'none'}."
+    def _list(words: str, names: list[str]) -> str:
+        return f"{words}: {', '.join(names) or 'none'}."
+
+
+def _with_reservation(entry: Entry) -> str:
+    told = filter(None, [entry.reservation if entry.stamp.has_served else "", "is half caught up" if entry.is_half_caught_up else ""])
+    why = " and ".join(told)
+    return f"{entry.pair} (which {why})" if why else entry.pair.collection
 
 
 def read(store: VectorStore, settings: Settings) -> Catalogue:

@@ -15,6 +15,7 @@ from scripts import __version__, console, options
 from scripts.canary_commands import canary
 from scripts.errors import KitError
 from scripts.golden_commands import golden
+from scripts.role_commands import roles
 
 if TYPE_CHECKING:
     from scripts.cluster import Crew
@@ -279,6 +280,7 @@ def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> No
 
 main.add_command(canary)
 main.add_command(golden)
+main.add_command(roles)
 
 
 @main.command(epilog="Example:  python -m scripts demo --folder demo_run")

@@ -107,7 +107,17 @@ def _changed_too_much(evidence: Evidence, stamp: Stamp, pending: int, share: flo
         return []
     if evidence.source_fingerprint != fingerprint and stamp.changed_rows <= 0:
         return [f"the content was {evidence.source_fingerprint or 'nothing'}, is {fingerprint or 'nothing'}"]
-    changed, rows = max(stamp.changed_rows, 0) + pending, max(evidence.rows, 1)
+    return _more_than(share, evidence, max(stamp.changed_rows, 0) + pending)
+
+
+def refuse_much_changed(evidence: Evidence, changed: int, policy: PromotionSettings) -> None:
+    """Where a pair is half caught up: nothing more needs to be brought in, if it would be too much."""
+    if told := _more_than(policy.max_changed, evidence, changed):
+        raise Refused(f"{evidence.pair} was validated in another world: {told[0]}.", hint=f"Run `catch-up {evidence.pair}`, and validate it again.")
+
+
+def _more_than(share: float, evidence: Evidence, changed: int) -> list[str]:
+    rows = max(evidence.rows, 1)
     if changed <= share * rows:
         return []
     return [f"{changed:,} of {evidence.rows:,} rows have changed since ({changed / rows:.2%}; promotion.max_changed is {share:.2%})"]

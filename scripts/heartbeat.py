@@ -7,6 +7,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 from scripts.errors import KitError
 
@@ -67,9 +68,11 @@ class Heart:
 
 
 def _host() -> str:
-    """This machine since it was started, or this container: process numbers mean something only here."""
+    """This machine since it was started, or this container: process numbers mean something only here. Many machines have one name, and the first
+    container of each the same number."""
     try:
+        booted = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         namespace = os.stat("/proc/self/ns/pid").st_ino
-    except OSError:  # not Linux
-        namespace = 0
-    return f"{socket.gethostname()}@{namespace}"
+    except OSError:  # not Linux: whoever is silent is waited for
+        return f"{socket.gethostname()}@{uuid.getnode():x}.{os.getpid()}"
+    return f"{socket.gethostname()}@{booted}.{namespace}"

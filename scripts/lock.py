@@ -17,6 +17,8 @@ from scripts.errors import KitError, Refused
 from scripts.ledger import Act, Holder, Ledger
 from scripts.ports import VectorStore
 
+_PAUSE_SECONDS = 0.05
+
 
 class Lock:
     """Held. `check` before every step that changes something."""
@@ -74,7 +76,7 @@ def held(store: VectorStore, alias: str, holder: Holder) -> Iterator[Lock]:
 def break_open(store: VectorStore, alias: str, holder: Holder) -> Lock:
     """Takes the lock from whoever has it, dead or alive; one who lives finds out before its next step. To be released by the caller."""
     while (lock := _next(store, alias, holder, ledger.read(store, alias))) is None:
-        continue
+        time.sleep(_PAUSE_SECONDS)
     return lock
 
 
@@ -85,6 +87,7 @@ def _take(store: VectorStore, alias: str, holder: Holder) -> Lock:
             continue
         if lock := _next(store, alias, holder, newest):
             return lock
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _next(store: VectorStore, alias: str, holder: Holder, newest: Ledger | None) -> Lock | None:

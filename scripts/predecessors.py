@@ -33,7 +33,7 @@ def after(catalogue: Catalogue, now: datetime) -> dict[str, Place]:
     number = 1
     chain = _chain(catalogue)
     for entry in chain + _others(catalogue, chain, now):
-        sound = _is_whole(entry)
+        sound = _is_whole(entry) and not entry.reservation
         places[entry.pair.collection] = Place(number, sound)
         number += sound
     return places

@@ -11,7 +11,7 @@ from scripts.behind import Behind
 from scripts.catalogue import Catalogue, Entry
 from scripts.errors import ProductionMoved, Refused, UsageError
 from scripts.ledger import Act, ActKind
-from scripts.pair import State
+from scripts.pair import Stamp, State
 from scripts.ports import VectorStore
 from scripts.settings import Settings
 
@@ -59,6 +59,11 @@ class SwitchPlan:
         """Whether the switch was made and seen to work before, so that at most the registry has to be told."""
         return self.switched_before and not self.to.stamp.unfinished and self.to.stamp.promoted_at is not None
 
+    @property
+    def was_begun(self) -> bool:
+        """Whether the kit made this switch, or is about to. An alias that was moved by hand has no way back that anybody knows."""
+        return not self.switched_before or bool(self.to.stamp.unfinished)
+
     def steps(self, settings: Settings) -> list[Step]:
         """What is done, in order. The list is the plan: what is printed is what is applied."""
         return [Step("lock", f"hold {self.alias} on Milvus, so that nobody else switches it or cleans up"), *self.inner_steps(settings), Step("unlock", "let go of it")]
@@ -90,7 +95,7 @@ class SwitchPlan:
     def _proofs(self, settings: Settings) -> Iterator[Step]:
         to, policy = self.to.pair, settings.promotion
         yield Step("probe", f"ask {self.alias} until {to} answers again and again, for {policy.probe_seconds:g} seconds at most")
-        if self.kind is Kind.PROMOTION and policy.verify:
+        if self.kind is Kind.PROMOTION and policy.verify and self.was_begun:
             yield Step("verify", f"ask the golden queries through {self.alias}; if they find less than the evidence says, go back to {self.came_from or 'nothing'}")
         retired = f", and {self.origin.pair} retired" if self.origin else ""
         yield Step("stamp", f"{to} in production{retired}; into the ledger")
@@ -121,16 +126,22 @@ class SwitchPlan:
 
     def back(self, world: Catalogue, why: str) -> SwitchPlan:
         """From where this plan's switch went to where it came from, as the world is now."""
-        origin = world.find(self.came_from)
-        return SwitchPlan(Kind.ROLLBACK, self.alias, world.target, world.find(self.to.pair.collection), origin, why)
+        name = self.to.pair.collection
+        return SwitchPlan(Kind.ROLLBACK, self.alias, name, world.find(name), world.find(self.came_from), why)
 
 
 def plan_promotion(catalogue: Catalogue, entry: Entry, reason: str = "") -> SwitchPlan:
     """A plan for a pair whose verdict is pass. Raises Refused otherwise. Its evidence is checked by `evidence.check_current`."""
     if entry.is_production:
-        return _finish(catalogue, entry, Kind(entry.stamp.unfinished or Kind.PROMOTION))
+        plan = _finish(catalogue, entry, Kind(entry.stamp.unfinished or entry.stamp.untold or Kind.PROMOTION))
+        if not plan.was_begun and not plan.is_settled and entry.stamp.state is not State.VALIDATED:
+            raise Refused(f"The alias was moved to {entry.pair} by hand, which is {entry.stamp.state}.", hint=f"`rollback --to PAIR` moves it. {catalogue.alternatives()}")
+        return plan
     if (production := catalogue.production) and production.stamp.unfinished == Kind.ROLLBACK and production.stamp.came_from == entry.pair.collection:
         return _finish(catalogue, production, Kind.ROLLBACK)  # the pair failed after its switch, and the way back was interrupted
+    if production and production.stamp.unfinished:
+        what = production.stamp.unfinished
+        raise Refused(f"The {what} to {production.pair} is not finished.", hint=f"Run the same {what} again; or, if it is no good, `rollback`.")
     catalogue.refuse_unreadable_production()
     if entry.stamp.rolled_back:
         raise Refused(f"{entry.pair} was taken out of production: {entry.stamp.retired_because}.", hint=f"Run `validate --pair {entry.pair}` to try it again.")
@@ -147,9 +158,10 @@ def plan_rollback(catalogue: Catalogue, *, to: str | None = None, reason: str = 
     the lock was taken for, where nobody let go of it: then also a rollback is unfinished that had done all but that."""
     production = catalogue.production
     if production and to in (None, production.pair.collection):
-        if production.stamp.unfinished == Kind.ROLLBACK or held_for == f"{Kind.ROLLBACK} to {production.pair}":
+        if Kind.ROLLBACK in (production.stamp.unfinished, production.stamp.untold) or held_for == f"{Kind.ROLLBACK} to {production.pair}":
             return _finish(catalogue, production, Kind.ROLLBACK)
-    catalogue.refuse_unreadable_production()
+    if to is None:
+        catalogue.refuse_unreadable_production()
     reason = _fit(reason)
     target = catalogue.find(to) if to is not None else catalogue.rollback_target()
     if target.is_production:
@@ -177,9 +189,13 @@ def refuse_if_moved(plan: SwitchPlan, world: Catalogue) -> None:
     if world.target != plan.expected:
         raise ProductionMoved(plan.alias, expected=plan.expected, found=world.target)
     for entry in filter(None, (plan.to, plan.origin)):
-        now = world.find(entry.pair.collection).stamp
-        if moved := [name for name in type(now).model_fields if getattr(now, name) != getattr(entry.stamp, name)]:
-            raise Refused(f"{entry.pair} has changed since the plan was made ({', '.join(moved)}).", hint="Look at `status`, then plan again.")
+        _refuse_changed(entry, world.find(entry.pair.collection).stamp)
+
+
+def _refuse_changed(entry: Entry, now: Stamp | None) -> None:
+    moved = [name for name in Stamp.model_fields if getattr(now, name) != getattr(entry.stamp, name)] if now else ["it has no stamp any more"]
+    if moved:
+        raise Refused(f"{entry.pair} has changed since the plan was made ({', '.join(moved)}).", hint="Look at `status`, then plan again.")
 
 
 def begin(plan: SwitchPlan, store: VectorStore, *, now: datetime, by: str = "") -> SwitchPlan:
@@ -188,8 +204,9 @@ def begin(plan: SwitchPlan, store: VectorStore, *, now: datetime, by: str = "") 
     Raises ProductionMoved, with nothing changed, when the alias is not where the plan saw it.
     """
     _refuse_moved_alias(plan, store)
-    begun = {"unfinished": plan.kind.value, "came_from": plan.expected or "", "reason": plan.reason, "begun_at": now, "begun_by": by}
-    if plan.kind is Kind.PROMOTION:
+    _refuse_changed(plan.to, Stamp.read(plan.to.pair.collection, store.properties(plan.to.pair.collection) or {}))
+    begun = {"unfinished": plan.kind.value, "untold": "", "came_from": plan.expected or "", "reason": plan.reason, "begun_at": now, "begun_by": by}
+    if plan.kind is Kind.PROMOTION or not plan.to.stamp.has_served:
         begun["replaces"] = plan.expected or ""
     _stamp(store, plan.to, **begun)
     return replace(plan, to=replace(plan.to, stamp=plan.to.stamp.changed(**begun)))
@@ -214,17 +231,24 @@ def _refuse_moved_alias(plan: SwitchPlan, store: VectorStore) -> None:
 
 
 def settle(plan: SwitchPlan, store: VectorStore, *, now: datetime) -> None:
-    """Stamps the pair as production and the other one as retired."""
-    promoted_at = plan.to.stamp.promoted_at if plan.switched_before and plan.to.stamp.promoted_at else now
-    _stamp(store, plan.to, promoted_at=promoted_at, retired_at=None, retired_because="", rolled_back=False)
-    if plan.origin and not (plan.switched_before and plan.origin.stamp.retired_at):
+    """Stamps the pair as production and the other one as retired; of this switch, whatever they are stamped with from earlier ones. What is left is
+    to tell the registry."""
+
+    def done(moment: datetime | None) -> bool:
+        begun = plan.to.stamp.begun_at
+        return plan.switched_before and moment is not None and (begun is None or moment >= begun)
+
+    stamp = plan.to.stamp
+    promoted_at = stamp.promoted_at if done(stamp.promoted_at) else now
+    if plan.origin and not done(plan.origin.stamp.retired_at):
         because = f"{plan.kind} to {plan.to.pair}{': ' if plan.reason else ''}{plan.reason}"
         _stamp(store, plan.origin, retired_at=now, retired_because=because, rolled_back=plan.kind is Kind.ROLLBACK)
+    _stamp(store, plan.to, promoted_at=promoted_at, retired_at=None, retired_because="", rolled_back=False, unfinished="", untold=plan.kind.value)
 
 
 def finish(plan: SwitchPlan, store: VectorStore) -> None:
     """The last word, said when the registry agrees as well: nothing is left to do."""
-    _stamp(store, plan.to, unfinished="")
+    _stamp(store, plan.to, untold="")
 
 
 def withdraw(plan: SwitchPlan, store: VectorStore, why: str) -> None:

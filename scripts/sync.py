@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scripts import digests
-from scripts.errors import UsageError
+from scripts.errors import Refused, UsageError
 from scripts.flow import Ahead, InFlight
 from scripts.inventory import Difference, Inventory
 from scripts.pace import Pace
@@ -44,6 +44,8 @@ class Pass:
     """Nothing was ever written to the collection, so there is nothing in it to compare with."""
     importer: Callable[[Collection], Importer] | None = None
     """Opens a way in for new rows, where they are not to be written one batch after the other."""
+    at_most: int | None = None
+    """Where somebody counted before: a pass that would write or delete more rows than this ends before it does."""
     advance: Callable[[int], None] = lambda rows: None
     """Told of rows of the source that are done, or about to be; also of none, before each deletion. What it raises ends the pass."""
 
@@ -66,7 +68,7 @@ def sync(source: Source, settings: SourceSettings, collection: Collection, suppl
     # Before the collection is read: what an earlier run handed over has to be in it by then.
     importer = how.importer(collection) if how.importer else None
     with InFlight(collection.writes_in_flight) as writes:
-        sink = _Sink(collection, importer, how.pace, writes, report)
+        sink = _Sink(collection, importer, how, writes, report)
         window = _Window()
         with Ahead(survey.differences(), COMPARED_AHEAD) as pieces:
             for piece in pieces:
@@ -85,6 +87,11 @@ def sync(source: Source, settings: SourceSettings, collection: Collection, suppl
     report.deleted = survey.delete_vanished(how)
     report.seconds = time.monotonic() - began
     return report
+
+
+def _refuse_more(how: Pass, rows: int, collection: Collection) -> None:
+    if how.at_most is not None and rows > how.at_most:
+        raise Refused(f"The source moved on: {collection.name} lacks more than the {how.at_most:,} changes that were counted.", hint="Run the same command again.")
 
 
 def _encode(rows: Rows, new: np.ndarray, supply: Supply, sink: _Sink, report: SyncReport) -> None:
@@ -150,6 +157,7 @@ class _Survey:
             return 0
         # All keys are read before any is deleted: a reader that walks while rows vanish under it would miss some.
         doomed = [keys for page in self._collection.contents() if (keys := self._vanished(page.keys))]
+        _refuse_more(how, self._report.written + sum(map(len, doomed)), self._collection)
         for keys in doomed:
             how.pace.wait(len(keys))
             how.advance(0)  # whoever has taken over may have written what this pass did not see
@@ -204,15 +212,17 @@ class _Window:
 class _Sink:
     """Brings rows into the collection, several writes at the same time, no faster than the pace allows."""
 
-    def __init__(self, collection: Collection, importer: Importer | None, pace: Pace, writes: InFlight, report: SyncReport) -> None:
+    def __init__(self, collection: Collection, importer: Importer | None, how: Pass, writes: InFlight, report: SyncReport) -> None:
         self._collection = collection
         self._importer = importer
-        self._pace = pace
+        self._how = how
+        self._pace = how.pace
         self._writes = writes
         self._report = report
 
     def put(self, rows: Rows, vectors: np.ndarray, new: np.ndarray) -> None:
         """Waits where writing is slower than whatever gives the vectors."""
+        _refuse_more(self._how, self._report.written + len(rows), self._collection)
         if self._importer:
             self._put(self._importer.add, rows.take(np.flatnonzero(new)), vectors[new])
             rows, vectors = rows.take(np.flatnonzero(~new)), vectors[~new]

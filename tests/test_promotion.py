@@ -159,21 +159,117 @@ def test_a_first_pair_that_fails_leaves_no_alias(shop):
     assert shop.do("promote", "--pair", validated(shop, "initials"))["failure"] == ""
 
 
-def test_a_registry_that_is_down_leaves_the_golden_queries_for_later(lite_shop):
-    """Where the model is not at hand: the switch stands, what is left is said, and the same command asks them."""
+def test_a_registry_that_is_down_stops_a_promotion_whose_model_is_not_at_hand(lite_shop):
+    """Nobody could see whether it serves well; production goes on as it is. With the model at hand, MLflow is told later."""
     first = lite_shop.promote("initials")
     second = validated(lite_shop)
-    for folder in (lite_shop.folder / ".promotion" / "models").iterdir():
-        for file in folder.rglob("MLmodel"):
-            file.unlink()
     down = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
+    models = lite_shop.folder / ".promotion" / "models"
+    models.rename(models.with_name("elsewhere"))
+    assert "Nothing answers at MLFLOW_TRACKING_URI" in refusal(lite_shop.run("promote", "--pair", second, **down), 5)
+    assert lite_shop.production() == first
+    models.with_name("elsewhere").rename(models)
     done = lite_shop.do("promote", "--pair", second, **down)
-    assert "The golden queries were not asked through test_shop_prod." in done["left"]
-    assert lite_shop.production() == second
-    names = [step.partition(":")[0] for step in lite_shop.do("promote", "--pair", second)["steps"]]
-    assert names == ["lock", "probe", "verify", "stamp", "registry", "unlock"]
-    assert stamp_of(lite_shop, second).unfinished == ""
-    assert [act["to"] for act in history(lite_shop)] == [second, first]
+    assert "The switch stands. Run the same command again." in done["left"]
+    assert (lite_shop.production(), stamp_of(lite_shop, second).untold) == (second, "promotion")
+    assert "MLflow was not told" in lite_shop.run("status").stdout
+    assert [step.partition(":")[0] for step in lite_shop.do("promote", "--pair", second)["steps"]] == ["lock", "registry", "unlock"]
+    assert stamp_of(lite_shop, second).untold == ""
+    assert [(act["to"], act["told"]) for act in history(lite_shop)] == [(second, True), (first, True)]
+
+
+def test_a_promotion_run_again_long_after_only_tells_mlflow(lite_shop):
+    """What production holds by then is another matter: it is neither judged again nor taken back."""
+    pair = validated(lite_shop)
+    lite_shop.do("promote", "--pair", pair, MLFLOW_TRACKING_URI="http://127.0.0.1:1")
+    lite_shop.write_products(products()[:100])
+    lite_shop.do("catch-up", pair)
+    assert lite_shop.do("promote", "--pair", pair)["failure"] == ""
+    assert lite_shop.production() == pair
+
+
+def test_an_alias_that_was_moved_by_hand_is_adopted_where_the_pair_was_validated(lite_shop):
+    """It has no way back that anybody knows, so it is not taken back either; another is refused."""
+    first = lite_shop.promote("initials")
+    second, third = validated(lite_shop), lite_shop.build("words")
+    for pair in (second, third):
+        with MilvusStore(lite_shop.milvus_uri, "") as store:
+            store.point("test_shop_prod", pair)
+        if pair == second:
+            shuffle_vectors(lite_shop, second)
+            lite_shop.do("promote", "--pair", second)
+            assert (lite_shop.production(), lite_shop.stage_of(2)) == (second, "Production")
+    assert "was moved to" in refusal(lite_shop.run("promote", "--pair", third), 4)
+    assert lite_shop.do("rollback", "--to", first)["to"] == first
+
+
+def test_somebody_elses_move_is_not_taken_back(lite_shop):
+    """An alias that is moved by hand between switch and verification belongs to whoever moved it."""
+    from scripts.errors import ProductionMoved
+    from scripts.jobs.promote import promote
+
+    first, second = validated(lite_shop, "initials"), validated(lite_shop)
+
+    def moved(step, remark):
+        if step.name == "switch":
+            kit.store.point("test_shop_prod", second)
+
+    lite_shop.configure(promotion={"probe_seconds": 0.5})
+    with Wiring(config.load(lite_shop.folder / "promotion.yaml", lite_shop.environment)) as kit:
+        with pytest.raises(ProductionMoved):
+            promote(kit, first, tell=moved)
+        assert kit.store.target("test_shop_prod") == second
+
+
+def test_a_pair_that_is_caught_up_or_judged_between_check_and_switch_is_refused(lite_shop):
+    """The last look is taken when the switch begins."""
+    from scripts.errors import Refused
+    from scripts.jobs.promote import promote
+
+    pair = validated(lite_shop)
+
+    def judged(step, remark):
+        if step.name == "check":
+            kit.store.set_properties(pair, {"promotion.verdict": "fail", "promotion.state": "rejected"})
+
+    with Wiring(config.load(lite_shop.folder / "promotion.yaml", lite_shop.environment)) as kit:
+        with pytest.raises(Refused, match=r"has changed since the plan was made \(state, verdict\)"):
+            promote(kit, pair, tell=judged)
+        assert kit.store.target("test_shop_prod") is None
+
+
+def test_a_version_that_is_gone_does_not_keep_a_rollback_open(lite_shop):
+    """There is nothing to tell MLflow then, and the next promotion is free to go."""
+    first, second = lite_shop.promote("initials"), lite_shop.promote("words")
+    client = MlflowClient(lite_shop.mlflow_uri)
+    client.transition_model_version_stage(lite_shop.model, "1", "Archived")
+    client.delete_model_version(lite_shop.model, "1")
+    done = lite_shop.do("rollback")
+    assert (done["to"], done["left"]) == (first, "")
+    assert "MLflow was not told" in done["note"]
+    lite_shop.do("promote", "--pair", validated(lite_shop))
+    assert lite_shop.production() != second
+
+
+def test_a_suite_that_changed_says_nothing_of_an_interrupted_promotion(lite_shop):
+    """It ends inconclusive, and a rollback leads out."""
+    from scripts.jobs.promote import promote
+
+    class Killed(BaseException):
+        pass
+
+    def kill(step, remark):
+        if step.name == "switch":
+            raise Killed
+
+    first = lite_shop.promote("initials")
+    second = validated(lite_shop)
+    with Wiring(config.load(lite_shop.folder / "promotion.yaml", lite_shop.environment)) as kit, pytest.raises(Killed):
+        promote(kit, second, tell=kill)
+    lite_shop.write_suite(gates=[{"gate": "floor", "measure": "nDCG@10", "at_least": 0.02}])
+    assert "the golden suite is not the one of its evidence any more" in refusal(lite_shop.run("promote", "--pair", second), 3)
+    assert [(act["to"], act["outcome"]) for act in history(lite_shop)][0] == (second, "not finished")
+    assert lite_shop.do("rollback")["to"] == first
 
 
 def test_history_says_who_when_and_why(lite_shop):

@@ -181,7 +181,7 @@ class Service(RuleBasedStateMachine):
 
     def _unfinished_rollback(self) -> bool:
         production = self.world.read().production
-        return production is not None and production.stamp.unfinished == "rollback"
+        return production is not None and "rollback" in (production.stamp.unfinished, production.stamp.untold)
 
 
 class ServiceOnMilvus(Service):

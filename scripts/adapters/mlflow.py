@@ -5,9 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 
 import mlflow
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from scripts import digests
@@ -24,14 +26,19 @@ _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class MlflowRegistry:
-    """Implements ports.Registry. Raises Unreachable, when made, if nothing answers at the address."""
+    """Implements ports.Registry. Raises Unreachable, when it is first asked for something, if nothing answers at the address; a model that was fetched
+    before can be loaded without."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._loaded: tuple[tuple[Path, str], Model] | None = None
-        self._client = connect(uri)
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        client = connect(self._uri)
         with self._translated("its address"):
-            mlflow.set_tracking_uri(uri)
+            mlflow.set_tracking_uri(self._uri)
+        return client
 
     def candidate(self, name: str, selector: str) -> ModelVersion:
         version = self.at(name, selector)
@@ -71,6 +78,7 @@ class MlflowRegistry:
                     self._client.set_model_version_tag(version.name, str(version.version), name, cut)
 
     def download(self, version: ModelVersion, folder: Path) -> str:
+        self.version(version.name, version.version)  # a dead address fails here, before MLflow's own patience
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Fetched aside and then renamed, so that neither a crash nor another job on this machine meets half a model.
         with tempfile.TemporaryDirectory(dir=folder.parent) as aside:

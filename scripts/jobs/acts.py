@@ -10,6 +10,9 @@ from scripts.ledger import Holder
 from scripts.lock import Lock
 from scripts.ports import Parts
 
+NOT_FINISHED = "not finished"
+"""The outcome of an act that has begun, until it has another."""
+
 
 def holder(parts: Parts, doing: str) -> Holder:
     """This process, for whoever finds the lock taken."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scripts import catalogue, reading
@@ -38,8 +38,8 @@ def catch_up(parts: Parts, pair: str, how: Pass | None = None, *, expected: int 
     them; each text is made and encoded as this pair's are. `pair` may be PREVIOUS, for the one that a rollback goes to. A candidate of which more
     than promotion.max_changed changes has to be validated again.
 
-    How many rows change is stamped for that. `expected` is what was counted before, so that a pass that is killed half way leaves a number, and
-    not only that it is not known.
+    How many rows change is stamped for that. `expected` is what was counted before: no more are written or deleted, so that a pass that is killed half
+    way leaves a number that is not too low, and not only that it is not known.
 
     Raises Refused for a pair that is still being built, or that was made of another source.
     """
@@ -51,7 +51,7 @@ def catch_up(parts: Parts, pair: str, how: Pass | None = None, *, expected: int 
     _refuse_other_source(parts, entry)
     before = entry.stamp.changed_rows
     _stamp(parts, entry, _UNKNOWN if expected is None or before == _UNKNOWN else before + expected)
-    embedded = fill(parts, entry, how or Pass())
+    embedded = fill(parts, entry, replace(how or Pass(), at_most=expected))
     if before != _UNKNOWN:
         _stamp(parts, entry, before + max(expected or 0, embedded.report.written + embedded.report.deleted))
     return CaughtUp(embedded, finish(parts, pair, embedded.report))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from scripts import catalogue, filling, footprint, retention
@@ -11,7 +13,7 @@ from scripts.catalogue import Catalogue
 from scripts.errors import KitError, Refused
 from scripts.filling import Watched
 from scripts.footprint import Footprint
-from scripts.jobs.acts import locked, tell_runs
+from scripts.jobs.acts import NOT_FINISHED, locked, tell_runs
 from scripts.jobs.switching import Told
 from scripts.ledger import Act, ActKind
 from scripts.lock import Lock
@@ -81,14 +83,15 @@ def cleanup(parts: Parts, *, dry_run: bool, tell: Told = lambda step, remark: No
         return CleanedUp(planned(parts), dry_run=True)
     with locked(parts, "cleanup") as held:
         tell(Step("lock", ""), "")
+        _close_interrupted(held)
         plan = planned(parts)
-        act = _act(parts, plan)
+        at = parts.now()
         if plan.acts:  # or every night would fill the history
-            held.record(act.model_copy(update={"outcome": "not finished"}))
+            held.record(_act(parts, plan.acts, at).model_copy(update={"outcome": NOT_FINISHED}))
             tell(Step("begin", ""), "")
         done = retention.apply(plan, parts.store, check=held.check, tell=tell)
         if plan.acts:
-            held.record(act)
+            held.record(_act(parts, done, at))
             tell(Step("record", ""), "")
         left = _told(parts, held)
         tell(Step("registry", ""), left)
@@ -96,18 +99,26 @@ def cleanup(parts: Parts, *, dry_run: bool, tell: Told = lambda step, remark: No
     return CleanedUp(plan, done, left=left)
 
 
-def _act(parts: Parts, plan: RetentionPlan) -> Act:
-    now, environment = parts.now(), parts.settings.environment
-    drops, releases = ([each.entry.pair.collection for each in plan.to(fate)] for fate in (Fate.DROP, Fate.RELEASE))
+def _close_interrupted(held: Lock) -> None:
+    """What an earlier cleanup did before it was killed is done; the rest is this one's."""
+    for act in held.acts():
+        if act.kind is ActKind.CLEANUP and act.outcome == NOT_FINISHED:
+            held.record(act.model_copy(update={"outcome": "interrupted", "told": False}))
+
+
+def _act(parts: Parts, decisions: Sequence[Decision], at: datetime) -> Act:
+    environment = parts.settings.environment
+    drops, releases = ([each.entry.pair.collection for each in decisions if each.fate is fate] for fate in (Fate.DROP, Fate.RELEASE))
+    frees = Footprint.total(each.frees for each in decisions if each.frees)
     return Act(
         kind=ActKind.CLEANUP,
-        id=Act.new_id(ActKind.CLEANUP, now, ""),
-        at=now,
+        id=Act.new_id(ActKind.CLEANUP, at, ""),
+        at=at,
         by=environment.actor,
-        alias=plan.alias,
+        alias=parts.settings.alias,
         why="; ".join(f"{verb} {', '.join(names)}" for verb, names in (("drop", drops), ("release", releases)) if names)[:_WHY_CHARS],
         url=environment.build_url,
-        details={"dropped": str(len(drops)), "released": str(len(releases)), "memory_bytes": str(plan.frees.memory), "disk_bytes": str(plan.frees.disk)},
+        details={"dropped": str(len(drops)), "released": str(len(releases)), "memory_bytes": str(frees.memory), "disk_bytes": str(frees.disk)},
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from scripts import catalogue, evidence, golden, switch
 from scripts.behind import Behind
 from scripts.catalogue import Entry
-from scripts.errors import Refused, Unreachable, UsageError
+from scripts.errors import Inconclusive, Refused, Unreachable, UsageError
 from scripts.evidence import Evidence, Moment
 from scripts.golden import Suite
 from scripts.jobs.catch_up import behind_source, catch_up
@@ -36,8 +36,11 @@ def promote(parts: Parts, pair: str, approval: Approval = Approval(), *, dry_run
     world = catalogue.read(parts.store, parts.settings)
     entry = world.find(pair)
     plan = switch.plan_promotion(world, entry, approval.reason)
+    if plan.switched_before and approval.evidence is not None:
+        _refuse_unapproved(entry, evidence.of_stamp(pair, entry.stamp), approval.evidence)
     if not plan.switched_before and parts.settings.promotion.catch_up and entry.is_half_caught_up and entry.stamp.changed_rows > 0:
         plan = replace(plan, behind=behind_source(parts, entry))  # an earlier run was killed in its catch-up; after this one all is checked
+        evidence.refuse_much_changed(evidence.of_stamp(pair, entry.stamp), entry.stamp.changed_rows + plan.behind.total, parts.settings.promotion)
     elif not plan.switched_before:
         _check(parts, entry, approval, world.target)  # before the source is read, which may take long
         if parts.settings.promotion.catch_up:
@@ -47,7 +50,8 @@ def promote(parts: Parts, pair: str, approval: Approval = Approval(), *, dry_run
         return planned(plan, parts)
     done = Promotion(plan, parts, approval, tell).carry_out()
     if plan.kind is switch.Kind.ROLLBACK and not entry.is_production:  # the way back of an earlier run that was interrupted, and so its answer
-        return replace(done, plan=switch.SwitchPlan(switch.Kind.PROMOTION, plan.alias, pair, plan.to, entry), failure=plan.reason)
+        forth = switch.SwitchPlan(switch.Kind.PROMOTION, plan.alias, pair, plan.to, entry)
+        return replace(done, plan=forth, failure=plan.reason or f"a rollback to {plan.to.pair} had begun, and is finished now.")
     return done
 
 
@@ -58,7 +62,6 @@ class Promotion(Switching):
         super().__init__(plan, parts, tell)
         self._approval = approval
         self._questions: Questions | None = None
-        self._unasked = ""
 
     def catch_up(self) -> str | None:
         done = catch_up(self.parts, self.plan.to.pair.collection, expected=self.plan.behind.total)
@@ -67,34 +70,29 @@ class Promotion(Switching):
         return f"{report.written:,} written, {report.deleted:,} deleted"
 
     def check(self) -> str | None:
-        _check(self.parts, self.plan.to, self._approval, self.plan.expected)
+        """Last of all that comes before the switch, because getting a model may take minutes. A registry that is down stops a promotion here where the
+        model is not at hand: production does not need it so badly that nobody should see what it does."""
         if self.parts.settings.promotion.verify:
-            self._prepare()
-        return self._unasked
+            self._questions = questions(self.plan.to, self._suite(), self.parts)
+            self._lock.check()
+        _check(self.parts, self.plan.to, self._approval, self.plan.expected)
+        return None
 
     def verify(self) -> str | None:
-        if self._questions is None and not self._unasked:
-            self._prepare()
-        if self._questions is None:
-            self._left.append(f"The golden queries were not asked through {self.plan.alias}. {self._unasked}")
-            return "not done"
-        stamp, suite = self.plan.to.stamp, self._suite()
-        stamped = evidence.of_stamp(self.plan.to.pair.collection, stamp)
+        to, suite = self.plan.to, self._suite()
+        stamped = evidence.of_stamp(to.pair.collection, to.stamp)
         if suite.digest != stamped.suite_digest:
-            return "the golden suite has changed since the validation, so the evidence says nothing of what it finds"
-        expected, found = stamped.means, self._questions.asked_of(self.parts.store.through(self.plan.alias, stamp.layout), suite).means
+            raise Inconclusive(
+                f"{self.plan.alias} points to {to.pair}, but the golden suite is not the one of its evidence any more, so nobody can say whether it serves well.",
+                hint="Run the same command with that suite, or `rollback`.",
+            )
+        asked = self._questions or questions(to, suite, self.parts)
+        expected, found = stamped.means, asked.asked_of(self.parts.store.through(self.plan.alias, to.stamp.layout), suite).means
         allowed = self.parts.settings.promotion.max_loss
         lost = [f"{name} {found.get(name, 0.0):.4f} instead of {mean:.4f}" for name, mean in expected.items() if mean - found.get(name, 0.0) > allowed]
         if lost:
             raise NotAsPromised(f"Through {self.plan.alias} the golden queries find less than the evidence says: {', '.join(lost)}.")
         return ", ".join(f"{name} {found[name]:.4f}" for name in expected)
-
-    def _prepare(self) -> None:
-        """A registry that is down is no reason not to switch, if the model is not at hand: the same command asks later."""
-        try:
-            self._questions = questions(self.plan.to, self._suite(), self.parts)
-        except Unreachable as error:
-            self._unasked = str(error)
 
     def _suite(self) -> Suite:
         return golden.load(self.parts.settings.golden_folder)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from scripts import catalogue, ledger, switch
+from scripts import catalogue, ledger
 from scripts.catalogue import Catalogue, Entry
-from scripts.errors import KitError, UsageError
+from scripts.errors import KitError, Refused, UsageError
+from scripts.heartbeat import is_dead
 from scripts.jobs.catch_up import behind_source
 from scripts.ledger import Holder
 from scripts.ports import Parts, VectorStore
@@ -36,6 +37,7 @@ class PairStatus:
             "evidence": stamp.evidence_digest,
             "replaces": stamp.replaces,
             "unfinished": stamp.unfinished,
+            "untold": stamp.untold,
             "retired_because": stamp.retired_because,
             "aliases": list(self.entry.aliases),
         }
@@ -71,7 +73,7 @@ class Status:
     catalogue: Catalogue
     pairs: tuple[PairStatus, ...]
     way_back: WayBack | None
-    """None where nothing is in production."""
+    """None where nothing was ever in production."""
     holder: Holder | None
     drift: str
     exit_code: int = 0
@@ -92,13 +94,14 @@ class Status:
         if self.way_back:
             lines.append(self.way_back.line())
         if self.holder:
-            lines.append(f"LOCKED: {self.holder}")
+            lines.append(f"LOCKED: {self.holder}{', which is dead: the next command passes over it' if is_dead(self.holder.token) else ''}")
         return [*lines, self.drift or "MLflow agrees."]
 
     @staticmethod
     def _row(p: PairStatus, width: int) -> str:
         rows = "?" if p.rows is None else f"{p.rows:,}"
-        note = f"  {p.entry.stamp.unfinished} unfinished" if p.entry.stamp.unfinished and p.entry.is_production else ""
+        stamp = p.entry.stamp
+        note = f"  {stamp.unfinished} not finished" if stamp.unfinished else "  MLflow was not told" if stamp.untold and p.entry.is_production else ""
         return (
             f"{p.entry.pair.collection:{width}}  {p.entry.state:10}  {p.entry.pair.version:>7}  {rows:>11}  "
             f"{'yes' if p.loaded else 'no':6}  {p.age_days:>5.1f} d{note}"
@@ -111,7 +114,7 @@ class Status:
             "pairs": [p.facts() for p in self.pairs],
             "unreadable": [broken.why for broken in self.catalogue.unreadable],
             "rollback": self.way_back.facts() if self.way_back else None,
-            "lock": self.holder.model_dump(mode="json") if self.holder else None,
+            "holder": self.holder.model_dump(mode="json") if self.holder else None,
             "drift": self.drift,
         }
 
@@ -128,10 +131,13 @@ def status(parts: Parts, *, count: bool = False) -> Status:
 
 def _way_back(parts: Parts, world: Catalogue, looks: tuple[PairStatus, ...], count: bool) -> WayBack | None:
     production = world.production
-    if production is None:
+    if lost := world.lost_production():
+        return WayBack(None, f"{lost.why}. {world.alternatives()}")
+    if world.target is None:
         return None
     try:
-        entry = switch.plan_rollback(world).to
+        entry = world.rollback_target()
+        world.refuse_unreadable_production()
     except KitError as error:
         return WayBack(None, str(error))
     target = next(look for look in looks if look.entry.pair == entry.pair)
@@ -139,11 +145,14 @@ def _way_back(parts: Parts, world: Catalogue, looks: tuple[PairStatus, ...], cou
     return WayBack(target, model=_model(parts, entry), freshness=freshness, changes_behind=changes)
 
 
-def _freshness(parts: Parts, production: Entry, entry: Entry, count: bool) -> tuple[int | None, str]:
+def _freshness(parts: Parts, production: Entry | None, entry: Entry, count: bool) -> tuple[int | None, str]:
     if count:
-        found = behind_source(parts, entry)
+        try:
+            found = behind_source(parts, entry)
+        except KitError as error:
+            return None, f"changes not counted: {error}"
         return found.total, f"{found} behind the source"
-    theirs, mine = production.stamp.content, entry.stamp.content
+    theirs, mine = production.stamp.content if production else None, entry.stamp.content
     if entry.is_half_caught_up or theirs is None or mine is None:
         return None, "with an unknown part of the source's changes"
     if mine.fingerprint == theirs.fingerprint:
@@ -164,10 +173,13 @@ def _model(parts: Parts, entry: Entry) -> str:
 
 
 def _look(store: VectorStore, entry: Entry, moment: datetime) -> PairStatus:
-    collection = store.open(entry.pair.collection)
-    loaded = collection.is_loaded()
     age = (moment - entry.stamp.build.created_at).total_seconds() / 86_400
-    return PairStatus(entry, loaded, collection.count() if loaded else None, age)
+    try:
+        collection = store.open(entry.pair.collection)
+        loaded = collection.is_loaded()
+        return PairStatus(entry, loaded, collection.count() if loaded else None, age)
+    except Refused:  # dropped or released a moment ago
+        return PairStatus(entry, False, None, age)
 
 
 def _drift(world: Catalogue, parts: Parts) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from scripts import catalogue, probe, run_log_acts, switch
 from scripts.catalogue import Catalogue
-from scripts.errors import AnswerIsNo, Inconclusive, KitError
-from scripts.jobs.acts import locked, tell_runs
+from scripts.errors import AnswerIsNo, Inconclusive, KitError, ProductionMoved, UsageError
+from scripts.jobs.acts import NOT_FINISHED, locked, tell_runs
 from scripts.ledger import Act
 from scripts.lock import Lock
 from scripts.ports import ModelVersion, Parts
@@ -32,6 +32,7 @@ class Switched:
     steps: tuple[Step, ...]
     dry_run: bool = False
     left: str = ""
+    note: str = ""
     failure: str = ""
 
     @property
@@ -45,11 +46,13 @@ class Switched:
         if self.failure:
             where = f"back at {plan.came_from}" if plan.came_from else "gone again, for it replaced nothing"
             lines = [f"{plan.to.pair} was rolled back: {self.failure}", f"{plan.alias} is {where}."]
+        elif plan.is_settled:
+            lines = [f"{plan.alias} points to {plan.to.pair}, as before."]
         elif plan.expected and not plan.switched_before:
             lines = [f"{plan.alias} now points to {plan.to.pair} ({plan.kind} from {plan.expected})."]
         else:
             lines = [f"{plan.alias} now points to {plan.to.pair} ({plan.kind})."]
-        return [*lines, f"LEFT TO DO: {self.left}" if self.left else "Done. MLflow agrees."]
+        return [*lines, f"LEFT TO DO: {self.left}" if self.left else self.note or "Done. MLflow agrees."]
 
     def facts(self) -> dict[str, Any]:
         plan = self.plan
@@ -62,6 +65,7 @@ class Switched:
             "steps": [str(step) for step in self.steps],
             "dry_run": self.dry_run,
             "left": self.left,
+            "note": self.note,
             "failure": self.failure,
         }
 
@@ -81,7 +85,7 @@ class Switching:
         self._open = ExitStack()
         self._lock: Lock | None = None
         self._probe: probe.Probe | None = None
-        self._left: list[str] = []
+        self._left = self._note = ""
 
     def carry_out(self) -> Switched:
         """The switch is the commit point. What fails before it changes nothing; what is left after it is done by the same command."""
@@ -91,7 +95,7 @@ class Switching:
                 self._do(steps)
             except NotAsPromised as failure:
                 return self._go_back(steps, failure.what)
-        return Switched(self.plan, steps, left=self._what_is_left())
+        return Switched(self.plan, steps, left=self._left, note=self._note)
 
     def _do(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -114,6 +118,7 @@ class Switching:
     def begin(self) -> str | None:
         self._probe = probe.prepared(self.parts.store, self.plan.to)
         self.plan = switch.begin(self.plan, self.parts.store, now=self.parts.now(), by=self.parts.settings.environment.actor)
+        self._record(NOT_FINISHED)
         return None
 
     def switch(self) -> str | None:
@@ -125,14 +130,14 @@ class Switching:
         asked = self._probe or probe.prepared(self.parts.store, plan.to)
         if not asked.answered(self.parts.store, plan.alias, seconds):
             why = f"{plan.alias} was moved to {plan.to.pair}, but does not answer with it after {seconds:g} seconds"
-            if plan.kind is Kind.PROMOTION:
+            if plan.kind is Kind.PROMOTION and plan.was_begun:
                 raise NotAsPromised(f"{why}.")
             raise Inconclusive(f"{why}.", hint="Run the same command again; some of the server's proxies may not know yet.")
         return None
 
     def stamp(self) -> str | None:
-        switch.settle(self.plan, self.parts.store, now=self.parts.now())
         self._record()
+        switch.settle(self.plan, self.parts.store, now=self.parts.now())
         return None
 
     def registry(self) -> str | None:
@@ -141,14 +146,17 @@ class Switching:
         model = plan.to.stamp.model
         version = ModelVersion(model.name, model.version)
         try:
-            parts.registry.move(version, parts.settings.model.production)
-            parts.registry.tag(version, run_log_acts.tags_of(plan.to.pair.collection, plan.to.stamp))
+            try:
+                parts.registry.move(version, parts.settings.model.production)
+                parts.registry.tag(version, run_log_acts.tags_of(plan.to.pair.collection, plan.to.stamp))
+            except UsageError as error:  # it is not there, and will not be: nothing is left to do about it
+                self._note = f"Done, but MLflow was not told: {error}"
             tell_runs(parts, self._lock)
         except KitError as error:
-            self._left.append(f"{_words(plan, parts)}. {error}")
+            again = "Run the same command again." if plan.kind is Kind.PROMOTION else "Run the same command again; `rollback --to PAIR` goes further back."
+            self._left = f"{_words(plan, parts)}. {error} The switch stands. {again}"
             return "not done"
-        if not self._left:
-            switch.finish(plan, parts.store)
+        switch.finish(plan, parts.store)
         return None
 
     def _record(self, outcome: str = "done") -> None:
@@ -162,23 +170,22 @@ class Switching:
     def _go_back(self, steps: tuple[Step, ...], why: str) -> Switched:
         """The promotion failed after its switch: both it and the way back are recorded. What is left of that, if this is interrupted, the same
         command does."""
+        self._lock.check()
+        forth, world = self.plan, self._world()
+        if world.target != forth.to.pair.collection:  # somebody has moved it already: it is theirs
+            raise ProductionMoved(forth.alias, expected=forth.to.pair.collection, found=world.target)
         self._record(f"rolled back: {why}")
-        forth, store = self.plan, self.parts.store
-        world = self._world()
         if any(entry.pair.collection == forth.came_from for entry in world.entries):
             self.plan = forth.back(world, f"automatic: {why}"[: switch.MAX_REASON_CHARS])
             self._probe = None
             self._do([step for step in self.plan.inner_steps(self.parts.settings) if step.name not in ("load", "check")])
         else:
-            switch.withdraw(forth, store, why)
+            switch.withdraw(forth, self.parts.store, why)
         self.unlock()
-        return Switched(forth, steps, left=self._what_is_left(), failure=why)
+        return Switched(forth, steps, left=self._left, note=self._note, failure=why)
 
     def _world(self) -> Catalogue:
         return catalogue.read(self.parts.store, self.parts.settings)
-
-    def _what_is_left(self) -> str:
-        return f"{' '.join(self._left)} The switch stands; run the same command again." if self._left else ""
 
 
 def _words(plan: SwitchPlan, parts: Parts) -> str:

@@ -84,6 +84,8 @@ def validate(parts: Parts, pair: str, *, log: Path | None = None, tell: Told = l
         why=cut(why, _WHY_CHARS),
         judged_at=parts.now(),
     )
+    if store.target(world.alias) == pair:
+        raise Refused(f"{pair} has become production meanwhile: what was seen is of no use to it.")
     _stamp(store, entry, evidence)
     assessment = trial.assessment(evidence, seen)
     return Validated(assessment, _EXIT_CODES[verdict], _logged(parts, assessment, suite, entry))

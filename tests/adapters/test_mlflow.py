@@ -100,5 +100,5 @@ def test_a_model_that_was_never_there(registry):
 def test_a_dead_address_fails_at_once_and_hides_its_password():
     """Not after minutes of retries."""
     with pytest.raises(Unreachable, match="Nothing answers at MLFLOW_TRACKING_URI") as error:
-        MlflowRegistry("http://somebody:hidden-secret@127.0.0.1:9")
+        MlflowRegistry("http://somebody:hidden-secret@127.0.0.1:9").at("a-model", "Staging")
     assert "hidden-secret" not in str(error.value)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from scripts.adapters.filesystems import resolve
 from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
 from scripts.adapters.milvus.raw import numbers, vectors_of
 from scripts.adapters.milvus.schema import batches, index_params, key_in, literal
@@ -86,6 +85,7 @@ class MilvusCollection:
 
     def importer(self, uri: str, root: Path, prefix: str) -> Importer:
         """Bulk import through files in the folder `uri`, which the server names `prefix`. To be opened before `contents` is read, see `bulk`."""
+        from scripts.adapters.filesystems import resolve  # pyarrow, which a rollback need not wait for
         from scripts.adapters.milvus.bulk import MilvusImporter, usable
 
         usable(self._milvus)

@@ -112,7 +112,9 @@ class MilvusStore:
             self._milvus.call("create_collection", name, schema=claimed, properties=properties)
         except Refused:
             found = self._describe(name)
-            return bool(found) and any(field["name"] == f"claim_{token}" for field in found["fields"])
+            if found is None or found["collection_name"] != name:  # nobody has it: the server would not make it at all
+                raise
+            return any(field["name"] == f"claim_{token}" for field in found["fields"])
         return True
 
     def drop(self, collection: str) -> None:
