@@ -55,7 +55,7 @@ class Inconclusive(KitError):
 
 
 class Refused(KitError):
-    """A rule forbids the act, or the world is not what the plan saw. Nothing was changed."""
+    """A rule forbids the act, or the world is not what the plan saw. What was not begun is unchanged."""
 
     exit_code = 4
 
