@@ -173,7 +173,8 @@ class Place:
             collection = store.open(entry.pair.collection)
             loaded = collection.is_loaded()
             stamp = {key: _MOMENT.sub("…", value) for key, value in entry.stamp.properties().items() if not key.startswith(_FREE)}
-            state["pairs"][entry.pair.collection] = {"state": entry.state.value, "loaded": loaded, "rows": collection.count() if loaded else None} | stamp
+            rows = collection.count() if loaded else None
+            state["pairs"][entry.pair.collection] = {"state": entry.state.value, "loaded": loaded, "rows": rows} | stamp
             if not entry.is_production:
                 stamp.pop("promotion.unfinished")  # says nothing there
         return json.loads(self._renamed(json.dumps(state)))
@@ -224,6 +225,7 @@ class Place:
         for pair, stamp in start.stamps.items():
             there = store.properties(pair)
             if there is None:
+                assert self.names[pair] in "xy", f"{self.names[pair]} was dropped, and cannot be made again"
                 self._rejected(store, pair[-8:])
                 there = store.properties(pair) or {}
             changed = {key: "" for key in there if key.startswith("promotion.") and key not in stamp} | stamp

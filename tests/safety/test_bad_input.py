@@ -140,7 +140,7 @@ def test_an_alias_that_dangles(place, worlds):
     assert place.shop.do("cleanup")["dropped"] == []
     assert place.shop.do("rollback", "--to", place.pairs["a"])["to"] == place.pairs["a"]
     assert place.shop.do("status")["production"] == place.pairs["a"]
-    assert place.shop.do("cleanup")["dropped"] != []
+    assert place.shop.do("cleanup", "--dry-run")["drop"] != []
 
 
 def test_two_aliases_on_one_pair(place, worlds):
@@ -152,9 +152,8 @@ def test_two_aliases_on_one_pair(place, worlds):
         place.shop.do("rollback")
         with place.store() as store:
             assert store.aliases() == {place.alias: place.pairs["b"], OTHER_ALIAS: place.pairs["c"]}
-            store.point(OTHER_ALIAS, place.pairs["y"])
         done = place.shop.do("cleanup")
-        assert place.pairs["y"] not in [gone["pair"] for gone in done["dropped"]]
+        assert place.pairs["c"] not in [gone["pair"] for gone in done["dropped"]]
         assert f"alias {OTHER_ALIAS} points to it" in [kept["why"] for kept in done["keep"]]
     finally:
         with place.store() as store:
@@ -249,18 +248,20 @@ def test_a_rollback_that_never_answers_in_time_stays(place, worlds):
 
 
 def test_mlflow_that_is_down_during_a_promotion(place, worlds):
-    """The switch stands, what is left is said, `status` shows it, and the same command repairs it: MLflow then knows all acts, each once."""
+    """The switch stands, what is left is said, `status` shows it, and the same command repairs it: MLflow then knows all acts, each once. (Golden
+    queries are not asked here, because they need the model.)"""
     place.reset(worlds.first)
+    place.configure(verify=False)
     result = place.shop.run("promote", "--pair", place.pairs["b"], **DEAD_MLFLOW)
     assert result.exit_code == 0, result.output
     assert re.search(r"^LEFT TO DO: .*MLflow: make \S+ version 2 the one at Production.*Nothing answers at", result.stdout, re.MULTILINE)
     half = state(place)
-    assert (half["alias"], half["pairs"]["b"]["promotion.unfinished"], half["runs of acts"]) == ("b", "promotion", [0])
+    assert (half["alias"], half["runs of acts"]) == ("b", [0])
     assert "DRIFT: MLflow has version 1" in place.shop.do("status")["drift"]
     assert "MLflow has not heard of it" in place.shop.run("history").stdout
     place.shop.do("promote", "--pair", place.pairs["b"])
     after = state(place)
-    assert (after["pairs"]["b"]["promotion.unfinished"], after["runs of acts"], after["in MLflow"]["2"]) == ("", [1], "Production")
+    assert (after["runs of acts"], after["in MLflow"]["2"], after["in MLflow"]["1"]) == ([1], "Production", "Archived")
     assert place.shop.do("status")["drift"] == ""
 
 

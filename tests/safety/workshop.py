@@ -65,7 +65,8 @@ class Workshop:
                 file.unlink(missing_ok=True)
         common = {"config": str(config), "env": environment}
         assert self._process.stdin and self._process.stdout
-        print(json.dumps([{"log": str(log)} | common | asked for log, asked in zip(logs, all_asked, strict=True)]), file=self._process.stdin, flush=True)
+        lines = [{"log": str(log)} | common | asked for log, asked in zip(logs, all_asked, strict=True)]
+        print(json.dumps(lines), file=self._process.stdin, flush=True)
         codes = json.loads(self._process.stdout.readline())
         return [_ended(code, log) for code, log in zip(codes, logs, strict=True)]
 
