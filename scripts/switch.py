@@ -137,8 +137,9 @@ def plan_promotion(catalogue: Catalogue, entry: Entry, reason: str = "") -> Swit
         if not plan.was_begun and not plan.is_settled and entry.stamp.state is not State.VALIDATED:
             raise Refused(f"The alias was moved to {entry.pair} by hand, which is {entry.stamp.state}.", hint=f"`rollback --to PAIR` moves it. {catalogue.alternatives()}")
         return plan
-    if (production := catalogue.production) and production.stamp.unfinished == Kind.ROLLBACK and production.stamp.came_from == entry.pair.collection:
-        return _finish(catalogue, production, Kind.ROLLBACK)  # the pair failed after its switch, and the way back was interrupted
+    if (production := catalogue.production) and production.stamp.came_from == entry.pair.collection:
+        if production.stamp.unfinished == Kind.ROLLBACK or (production.stamp.untold == Kind.ROLLBACK and entry.stamp.rolled_back):
+            return _finish(catalogue, production, Kind.ROLLBACK)  # the pair failed after its switch, and the way back was interrupted
     if production and production.stamp.unfinished:
         what = production.stamp.unfinished
         raise Refused(f"The {what} to {production.pair} is not finished.", hint=f"Run the same {what} again; or, if it is no good, `rollback`.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from scripts import catalogue, probe, run_log_acts, switch
@@ -117,7 +118,7 @@ class Switching:
 
     def begin(self) -> str | None:
         self._probe = probe.prepared(self.parts.store, self.plan.to)
-        self.plan = switch.begin(self.plan, self.parts.store, now=self.parts.now(), by=self.parts.settings.environment.actor)
+        self.plan = switch.begin(self.plan, self.parts.store, now=self._begun_at(), by=self.parts.settings.environment.actor)
         self._record(NOT_FINISHED)
         return None
 
@@ -158,6 +159,12 @@ class Switching:
             return "not done"
         switch.finish(plan, parts.store)
         return None
+
+    def _begun_at(self) -> datetime:
+        """When the very same act began before, and was killed before its switch: then this one goes on with it."""
+        plan, last = self.plan, next(iter(self._lock.acts()[-1:]), None)
+        of_this = (NOT_FINISHED, plan.kind, plan.expected or "", plan.to.pair.collection)
+        return last.at if last and (last.outcome, last.kind, last.origin, last.to) == of_this else self.parts.now()
 
     def _record(self, outcome: str = "done") -> None:
         act = self._act(outcome)
