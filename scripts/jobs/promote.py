@@ -36,16 +36,10 @@ def promote(parts: Parts, pair: str, approval: Approval = Approval(), *, dry_run
     world = catalogue.read(parts.store, parts.settings)
     entry = world.find(pair)
     plan = switch.plan_promotion(world, entry, approval.reason)
-    if plan.switched_before and approval.evidence is not None:
+    if not plan.switched_before:
+        plan = _with_changes(plan, parts, approval)
+    elif approval.evidence is not None:
         _refuse_unapproved(entry, evidence.of_stamp(pair, entry.stamp), approval.evidence)
-    if not plan.switched_before and parts.settings.promotion.catch_up and entry.is_half_caught_up and entry.stamp.changed_rows > 0:
-        plan = replace(plan, behind=behind_source(parts, entry))  # an earlier run was killed in its catch-up; after this one all is checked
-        evidence.refuse_much_changed(evidence.of_stamp(pair, entry.stamp), entry.stamp.changed_rows + plan.behind.total, parts.settings.promotion)
-    elif not plan.switched_before:
-        _check(parts, entry, approval, world.target)  # before the source is read, which may take long
-        if parts.settings.promotion.catch_up:
-            plan = replace(plan, behind=behind_source(parts, entry))
-            _check(parts, entry, approval, world.target, plan.behind)
     if dry_run:
         return planned(plan, parts)
     done = Promotion(plan, parts, approval, tell).carry_out()
@@ -96,6 +90,21 @@ class Promotion(Switching):
 
     def _suite(self) -> Suite:
         return golden.load(self.parts.settings.golden_folder)
+
+
+def _with_changes(plan: switch.SwitchPlan, parts: Parts, approval: Approval) -> switch.SwitchPlan:
+    """The plan, with what the source has and the pair does not. Raises as `promote`."""
+    entry, policy = plan.to, parts.settings.promotion
+    if policy.catch_up and entry.is_half_caught_up and entry.stamp.changed_rows > 0:
+        # An earlier run was killed in its catch-up: everything else is checked when this one has gone through with it.
+        plan = replace(plan, behind=behind_source(parts, entry))
+        evidence.refuse_much_changed(evidence.of_stamp(entry.pair.collection, entry.stamp), entry.stamp.changed_rows + plan.behind.total, policy)
+        return plan
+    _check(parts, entry, approval, plan.expected)  # before the source is read, which may take long
+    if policy.catch_up:
+        plan = replace(plan, behind=behind_source(parts, entry))
+        _check(parts, entry, approval, plan.expected, plan.behind)
+    return plan
 
 
 def _check(parts: Parts, entry: Entry, approval: Approval, production: str | None, pending: Behind = Behind()) -> None:
