@@ -305,6 +305,16 @@ def test_status_says_whether_a_rollback_is_possible(shop):
     assert "with the same rows as production" in shop.do("status")["rollback"]["freshness"]
 
 
+def test_status_shows_a_canary(lite_shop):
+    """While it runs."""
+    lite_shop.promote("initials")
+    pair = validated(lite_shop)
+    started = lite_shop.do("canary", "start", "--pair", pair, "--share", "0.05")
+    assert f"canary {started['id']}: {pair}, 5.00% of the queries (split), begun by" in lite_shop.run("status").stdout
+    lite_shop.do("canary", "stop")
+    assert lite_shop.do("status")["canary"] is None
+
+
 def test_a_lock_is_shown_and_can_be_broken(lite_shop):
     """Who holds it is named; a living one is broken by force alone."""
     pair = validated(lite_shop)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from scripts import catalogue, ledger
+from scripts.canary import Canary
 from scripts.catalogue import Catalogue, Entry
 from scripts.errors import KitError, Refused, UsageError
 from scripts.heartbeat import is_dead
@@ -74,6 +75,7 @@ class Status:
     pairs: tuple[PairStatus, ...]
     way_back: WayBack | None
     """None where nothing was ever in production."""
+    canary: Canary | None
     holder: Holder | None
     drift: str
     exit_code: int = 0
@@ -93,6 +95,8 @@ class Status:
         lines += [f"UNREADABLE: {broken.why}" for broken in self.catalogue.unreadable]
         if self.way_back:
             lines.append(self.way_back.line())
+        if self.canary:
+            lines.append(f"canary {self.canary.id}: {self.canary.pair}, {self.canary.share:.2%} of the queries ({self.canary.mode}), begun by {self.canary.by}")
         if self.holder:
             lines.append(f"LOCKED: {self.holder}{', which is dead: the next command passes over it' if is_dead(self.holder.token) else ''}")
         return [*lines, self.drift or "MLflow agrees."]
@@ -114,6 +118,7 @@ class Status:
             "pairs": [p.facts() for p in self.pairs],
             "unreadable": [broken.why for broken in self.catalogue.unreadable],
             "rollback": self.way_back.facts() if self.way_back else None,
+            "canary": self.canary.model_dump(mode="json") if self.canary else None,
             "holder": self.holder.model_dump(mode="json") if self.holder else None,
             "drift": self.drift,
         }
@@ -126,7 +131,19 @@ def status(parts: Parts, *, count: bool = False) -> Status:
     moment = parts.now()
     looks = tuple(_look(parts.store, entry, moment) for entry in world.entries)
     found = ledger.read(parts.store, parts.settings.alias)
-    return Status(world, looks, _way_back(parts, world, looks, count), found.holder if found else None, _drift(world, parts))
+    return Status(world, looks, _way_back(parts, world, looks, count), _canary(parts, world), found.holder if found else None, _drift(world, parts))
+
+
+def _canary(parts: Parts, world: Catalogue) -> Canary | None:
+    """One that cannot be read runs nowhere: clients leave it alone as well."""
+    production = world.production
+    if production is None:
+        return None
+    name = production.pair.collection
+    try:
+        return Canary.in_force(name, parts.store.properties(name) or {}, production.stamp)
+    except Refused:
+        return None
 
 
 def _way_back(parts: Parts, world: Catalogue, looks: tuple[PairStatus, ...], count: bool) -> WayBack | None:
