@@ -173,10 +173,10 @@ class Place:
             collection = store.open(entry.pair.collection)
             loaded = collection.is_loaded()
             stamp = {key: _MOMENT.sub("…", value) for key, value in entry.stamp.properties().items() if not key.startswith(_FREE)}
+            if entry.stamp.rolled_back:
+                stamp.pop("promotion.unfinished")  # what it began will not be finished
             rows = collection.count() if loaded else None
             state["pairs"][entry.pair.collection] = {"state": entry.state.value, "loaded": loaded, "rows": rows} | stamp
-            if not entry.is_production:
-                stamp.pop("promotion.unfinished")  # says nothing there
         return json.loads(self._renamed(json.dumps(state)))
 
     def _renamed(self, text: str) -> str:

@@ -20,11 +20,14 @@ from scripts.heartbeat import new_token
 from scripts.jobs.cleanup import cleanup
 from scripts.jobs.promote import promote
 from scripts.jobs.rollback import rollback
+from scripts.layout import Column, FieldType, Index, Layout
 from scripts.ledger import Holder
 from scripts.pair import Pair, Stamp
 from tests.safety.matrix import Matrix
 from tests.safety.place import Place, Start
+from tests.servers import MilvusServer
 from tests.shop import refusal
+from tests.test_pair import NOW, stamp
 
 DEAD_MLFLOW = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 OTHER_ALIAS = "somebody_elses"
@@ -248,10 +251,9 @@ def test_a_rollback_that_never_answers_in_time_stays(place, worlds):
 
 
 def test_mlflow_that_is_down_during_a_promotion(place, worlds):
-    """The switch stands, what is left is said, `status` shows it, and the same command repairs it: MLflow then knows all acts, each once. (Golden
-    queries are not asked here, because they need the model.)"""
+    """The switch stands, what is left is said, `status` shows it, and the same command repairs it: MLflow then knows all acts, each once.
+    The model is at hand, so the golden queries are asked all the same."""
     place.reset(worlds.first)
-    place.configure(verify=False)
     result = place.shop.run("promote", "--pair", place.pairs["b"], **DEAD_MLFLOW)
     assert result.exit_code == 0, result.output
     assert re.search(r"^LEFT TO DO: .*MLflow: make \S+ version 2 the one at Production.*Nothing answers at", result.stdout, re.MULTILINE)
@@ -267,10 +269,6 @@ def test_mlflow_that_is_down_during_a_promotion(place, worlds):
 
 def test_what_was_stamped_last_outlives_a_kill_of_the_server(tmp_path, milvus_wheel):
     """2.3.5 loses the last change of properties at a restart; the kit sends each twice. Stamp, act and lock are still there."""
-    from scripts.layout import Column, FieldType, Index, Layout
-    from tests.servers import MilvusServer
-    from tests.test_pair import NOW, stamp
-
     layout = Layout(key=Column(name="id", type=FieldType.INT64), columns=(), dimension=4, index=Index())
     act = ledger.Act(kind=ledger.ActKind.ROLLBACK, id="1", at=NOW, by="ann", alias="shop_prod")
     with MilvusServer(tmp_path / "milvus", milvus_wheel, {"COMMON_SESSION_TTL": "10"}) as milvus:
