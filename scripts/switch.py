@@ -243,7 +243,7 @@ def settle(plan: SwitchPlan, store: VectorStore, *, now: datetime) -> None:
     promoted_at = stamp.promoted_at if done(stamp.promoted_at) else now
     if plan.origin and not done(plan.origin.stamp.retired_at):
         because = f"{plan.kind} to {plan.to.pair}{': ' if plan.reason else ''}{plan.reason}"
-        _stamp(store, plan.origin, retired_at=now, retired_because=because, rolled_back=plan.kind is Kind.ROLLBACK)
+        _stamp(store, plan.origin, retired_at=now, retired_because=because, rolled_back=plan.kind is Kind.ROLLBACK, unfinished="", untold="")
     _stamp(store, plan.to, promoted_at=promoted_at, retired_at=None, retired_because="", rolled_back=False, unfinished="", untold=plan.kind.value)
 
 

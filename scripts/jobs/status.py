@@ -105,7 +105,8 @@ class Status:
     def _row(p: PairStatus, width: int) -> str:
         rows = "?" if p.rows is None else f"{p.rows:,}"
         stamp = p.entry.stamp
-        note = f"  {stamp.unfinished} not finished" if stamp.unfinished else "  MLflow was not told" if stamp.untold and p.entry.is_production else ""
+        note = f"  {stamp.unfinished} not finished" if stamp.unfinished and not stamp.rolled_back else ""
+        note = note or ("  MLflow was not told" if stamp.untold and p.entry.is_production else "")
         return (
             f"{p.entry.pair.collection:{width}}  {p.entry.state:10}  {p.entry.pair.version:>7}  {rows:>11}  "
             f"{'yes' if p.loaded else 'no':6}  {p.age_days:>5.1f} d{note}"
