@@ -233,7 +233,7 @@ def test_cleanup_never_touches_what_is_not_the_kits(shop):
     other = shop.build("words")
     shop.configure(service="another", retention={"keep_days": 0, "keep_previous": 0})
     assert shop.do("cleanup")["dropped"] == []
-    assert collections(shop) == sorted(["test_shop_v1_00000000", other])
+    assert [name for name in collections(shop) if "_ledger_" not in name] == sorted(["test_shop_v1_00000000", other])
     shop.configure(retention={"keep_days": 0, "keep_previous": 0})
     with MilvusStore(shop.milvus_uri, shop.milvus_token) as store:
         store.point("somebody_elses", other)

@@ -88,6 +88,8 @@ class Service(RuleBasedStateMachine):
     def validate(self, which, passed, skew):
         if name := self.pick(which):
             self.world.judge(name, passed, self.clock(skew))
+            if not passed and name in self.promised:  # no rollback goes to what was rejected since, nor behind it
+                self.promised = self.promised[: self.promised.index(name)]
 
     @rule(which=WHICH, skew=CLOCKS, steps=CRASHES)
     def promote(self, which, skew, steps):

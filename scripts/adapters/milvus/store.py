@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import TracebackType
 
 from pymilvus import DataType, MilvusClient
@@ -22,6 +23,7 @@ class MilvusStore:
     """
 
     def __init__(self, uri: str, token: str = "", patience: float = RETRY_SECONDS, tls: TlsFiles = OPEN) -> None:
+        self._altering = threading.Lock()
         self._milvus = Connection(uri, token, patience, tls)
         if self._milvus.embedded:
             self._load_all()
@@ -77,8 +79,10 @@ class MilvusStore:
     def set_properties(self, collection: str, properties: dict[str, str]) -> None:
         # 2.3.5 loses the last alter_collection_properties at a restart: each call saves what was there before it (milvus #30144).
         # Sent twice, what is lost is the repetition.
-        for _ in range(1 if self._milvus.embedded else 2):
-            self._milvus.call("alter_collection_properties", collection, properties)
+        # One at a time: of two threads that alter one collection, a heartbeat's say, milvus-lite fails one (3.2.2).
+        with self._altering:
+            for _ in range(1 if self._milvus.embedded else 2):
+                self._milvus.call("alter_collection_properties", collection, properties)
 
     def point(self, alias: str, collection: str) -> None:
         found = self.target(alias)
