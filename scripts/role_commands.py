@@ -30,7 +30,7 @@ def setup(prefix: str, dry_run: bool, as_json: bool) -> None:
     """Create the roles and bring their grants to what the jobs need: no less, and no more.
 
     For each of MILVUS_BUILDER_PASSWORD, MILVUS_PROMOTER_PASSWORD, MILVUS_JANITOR_PASSWORD and MILVUS_READER_PASSWORD that is set, a user of the
-    role's name is made as well. MILVUS_TOKEN is an administrator's, such as root:Milvus.
+    role's name is made as well. MILVUS_TOKEN is an administrator's, such as root's.
     """
     from scripts import config
     from scripts.jobs.roles import setup as job

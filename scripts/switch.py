@@ -253,13 +253,13 @@ def finish(plan: SwitchPlan, store: VectorStore) -> None:
 
 
 def withdraw(plan: SwitchPlan, store: VectorStore, why: str) -> None:
-    """The way back of a promotion that replaced no pair: the alias is again where it was, at a foreign collection or nowhere."""
-    _stamp(store, plan.to, state=State.REJECTED, verdict="", rolled_back=True, retired_because=why)
+    """The way back of a promotion that replaced no pair: the alias is again where it was, at a foreign collection or nowhere. Killed in between, the
+    pair is as it was before its promotion, so the same command promotes it, sees it fail, and comes here again."""
     if plan.came_from:
         store.point(plan.alias, plan.came_from)
     else:
         store.withdraw(plan.alias)
-    _stamp(store, plan.to, unfinished="")
+    _stamp(store, plan.to, state=State.REJECTED, verdict="", rolled_back=True, retired_because=why, unfinished="")
 
 
 def _stamp(store: VectorStore, entry: Entry, **values: object) -> None:

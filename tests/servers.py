@@ -135,8 +135,10 @@ class Server:
             self._process = None
 
     def pause(self) -> None:
-        """Freeze: the ports accept, nobody answers."""
+        """Freeze: the ports accept, nobody answers. Returns when it is frozen: on a busy machine the signal takes its time to reach every thread."""
         self._signal(signal.SIGSTOP)
+        while sys.platform == "linux" and self._runs():
+            time.sleep(0.01)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
@@ -150,6 +152,17 @@ class Server:
 
     def is_healthy(self) -> bool:
         return _get(self._health_port, self.health_path) == "OK"
+
+    def _runs(self) -> bool:
+        """Whether any thread of the group is not stopped (proc(5): the state follows the name, which is in parentheses)."""
+        for stat in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+            try:
+                state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+            except OSError:
+                continue  # it ended
+            if int(group) == self._process.pid and state not in "TtZX":
+                return True
+        return False
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is None:

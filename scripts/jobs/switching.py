@@ -161,10 +161,10 @@ class Switching:
         return None
 
     def _begun_at(self) -> datetime:
-        """When the very same act began before, and was killed before its switch: then this one goes on with it."""
+        """When the very same act began before, and was killed before its switch or on its way back: then this one goes on with it."""
         plan, last = self.plan, next(iter(self._lock.acts()[-1:]), None)
-        of_this = (NOT_FINISHED, plan.kind, plan.expected or "", plan.to.pair.collection)
-        return last.at if last and (last.outcome, last.kind, last.origin, last.to) == of_this else self.parts.now()
+        same = last and (last.kind, last.origin, last.to) == (plan.kind, plan.expected or "", plan.to.pair.collection)
+        return last.at if same and (last.outcome == NOT_FINISHED or plan.to.stamp.unfinished) else self.parts.now()
 
     def _record(self, outcome: str = "done") -> None:
         act = self._act(outcome)
