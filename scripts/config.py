@@ -90,7 +90,11 @@ def _environment(root: Path, environ: Any) -> Environment:
         ),
         mlflow_unverified=environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"),
         source_password=SecretStr(environ.get("SOURCE_PASSWORD", "")),
-        build_id=environ.get("CIRCLE_WORKFLOW_ID", ""),
+        circleci_token=SecretStr(environ.get("CIRCLECI_TOKEN", "")),
+        webhook_secret=SecretStr(environ.get("WEBHOOK_SECRET", "")),
+        notify_url=SecretStr(environ.get("NOTIFY_URL", "")),
+        # Of the pipeline, not of the workflow: "rerun from failed" is another workflow of the same pipeline, and goes on with the same pair.
+        build_id=environ.get("CIRCLE_PIPELINE_ID") or environ.get("CIRCLE_WORKFLOW_ID", ""),
         build_url=environ.get("CIRCLE_BUILD_URL", ""),
         actor=environ.get("CIRCLE_USERNAME") or f"{_login(environ)}@{socket.gethostname()}",
         ray_address=environ.get("RAY_ADDRESS") or "auto",

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from scripts.layout import Column, Layout
+from scripts.pipelines import Pipelines
 from scripts.records import RawRows, Rows
 from scripts.run_record import RunRecord
 from scripts.settings import Settings, SourceSettings
@@ -299,6 +300,11 @@ class Parts(Protocol):
 
     @property
     def source(self) -> Source: ...
+
+    @property
+    def pipelines(self) -> Pipelines:
+        """Raises UsageError where none is configured."""
+        ...
 
     def open_source(self, settings: SourceSettings) -> Source:
         """The same source, read in another way."""

@@ -6,6 +6,7 @@ import string
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -220,6 +221,36 @@ class BulkSettings(_Section):
         return _plain_address(uri)
 
 
+class PipelineSettings(_Section):
+    """The CircleCI project whose pipelines build and promote this service."""
+
+    project: str = Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_. -]+){2}$")
+    """Its slug: `gh/organisation/repository`, or `circleci/{organisation's id}/{project's id}` where CircleCI's GitHub App is used."""
+    definition: str = Field(default="", pattern=r"^([0-9a-fA-F-]{36})?$")
+    """The id of its pipeline definition, for projects of the GitHub App; others have none."""
+    branch: str = Field(default="main", min_length=1, max_length=255)
+    url: str = "https://circleci.com"
+    """Of CircleCI, or of a CircleCI server of one's own."""
+    event_tag: str = Field(default="", max_length=250)
+    """`stage=Staging`: a tag that makes a model version the candidate, where neither alias nor Databricks' events say so."""
+
+    @field_validator("event_tag")
+    @classmethod
+    def _name_and_value(cls, tag: str) -> str:
+        if tag and not all(tag.partition("=")[::2]):
+            raise ValueError("is not name=value, such as stage=Staging")
+        return tag
+
+    @field_validator("url")
+    @classmethod
+    def _private_on_its_way(cls, url: str) -> str:
+        """The token goes there."""
+        address = urlsplit(_plain_address(url))
+        if address.scheme == "https" and address.hostname or address.scheme == "http" and address.hostname in ("127.0.0.1", "::1", "localhost"):
+            return url.rstrip("/")
+        raise ValueError("must begin with https://, because the token is sent there")
+
+
 class Environment(_Section):
     """What comes from the environment only: addresses, secrets and the CI build."""
 
@@ -230,7 +261,12 @@ class Environment(_Section):
     mlflow_unverified: bool = False
     """Whether any server is believed to be MLflow, whatever certificate it shows."""
     source_password: SecretStr = SecretStr("")
+    circleci_token: SecretStr = SecretStr("")
+    webhook_secret: SecretStr = SecretStr("")
+    notify_url: SecretStr = SecretStr("")
+    """Where messages go; whoever has it may write there."""
     build_id: str
+    """Of the pipeline that this is a part of, else empty."""
     build_url: str
     actor: str = ""
     """Who runs this, for the record."""
@@ -252,6 +288,7 @@ class Settings(_Section):
     retention: RetentionSettings = RetentionSettings()
     cache: CacheSettings | None = None
     bulk: BulkSettings | None = None
+    pipeline: PipelineSettings | None = None
     root: Path = Path()
     environment: Environment
 

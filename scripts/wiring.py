@@ -16,6 +16,7 @@ import click
 
 from scripts.config import prepare_libraries
 from scripts.errors import UsageError
+from scripts.pipelines import Pipelines
 from scripts.ports import Collection, Importer, Registry, Runs, Source, VectorCache, VectorStore
 from scripts.settings import Environment, Settings, SourceSettings
 
@@ -77,6 +78,14 @@ class Wiring:
         if environment.mlflow_unverified and environment.mlflow_uri.startswith("https://"):
             click.echo("warning: MLFLOW_TRACKING_INSECURE_TLS is set: whoever answers at MLFLOW_TRACKING_URI is believed.", err=True)
         return environment.mlflow_uri
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        from scripts.adapters.circleci import CircleCi
+
+        if self.settings.pipeline is None:
+            raise UsageError("The configuration does not say which CircleCI project runs this service's pipelines.", hint="Set pipeline: {project: gh/…/…}.")
+        return CircleCi(self.settings.pipeline, self.settings.environment.circleci_token)
 
     @cached_property
     def source(self) -> Source:
