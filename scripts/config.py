@@ -11,9 +11,10 @@ from typing import Any, get_args
 from pydantic import SecretStr, ValidationError
 
 from scripts import plain_yaml
+from scripts.environment import Environment
 from scripts.errors import UsageError
 from scripts.roles import ROLES
-from scripts.settings import EMBEDDED_FOLDER, Environment, Settings
+from scripts.settings import EMBEDDED_FOLDER, Settings
 from scripts.tls import TlsFiles
 
 

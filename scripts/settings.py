@@ -12,16 +12,15 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SecretStr,
     field_validator,
     model_validator,
 )
 
 from scripts import digests
 from scripts.addresses import has_secret
+from scripts.environment import Environment
 from scripts.layout import FIELD_NAME, RESERVED, Consistency, FieldType, Index
 from scripts.pair import Embedding, identifier, production_alias
-from scripts.tls import OPEN, TlsFiles
 
 EMBEDDED_FOLDER = ".promotion"
 # Leaves room for `_v{version}_{build}` within Milvus' 255 characters.
@@ -249,30 +248,6 @@ class PipelineSettings(_Section):
         if address.scheme == "https" and address.hostname or address.scheme == "http" and address.hostname in ("127.0.0.1", "::1", "localhost"):
             return url.rstrip("/")
         raise ValueError("must begin with https://, because the token is sent there")
-
-
-class Environment(_Section):
-    """What comes from the environment only: addresses, secrets and the CI build."""
-
-    mlflow_uri: str = Field(repr=False)  # either may have a password in it
-    milvus_uri: str = Field(repr=False)
-    milvus_token: SecretStr
-    milvus_tls: TlsFiles = OPEN
-    mlflow_unverified: bool = False
-    """Whether any server is believed to be MLflow, whatever certificate it shows."""
-    source_password: SecretStr = SecretStr("")
-    circleci_token: SecretStr = SecretStr("")
-    webhook_secret: SecretStr = SecretStr("")
-    notify_url: SecretStr = SecretStr("")
-    """Where messages go; whoever has it may write there."""
-    build_id: str
-    """Of the pipeline that this is a part of, else empty."""
-    build_url: str
-    actor: str = ""
-    """Who runs this, for the record."""
-    shard: str
-    """`I/N` where a pipeline runs this job N times in parallel, else empty."""
-    ray_address: str = "auto"
 
 
 class Settings(_Section):

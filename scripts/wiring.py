@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import click
 
 from scripts.config import prepare_libraries
+from scripts.environment import Environment
 from scripts.errors import UsageError
 from scripts.pipelines import Pipelines
 from scripts.ports import Collection, Importer, Registry, Runs, Source, VectorCache, VectorStore
-from scripts.settings import Environment, Settings, SourceSettings
+from scripts.settings import Settings, SourceSettings
 
 if TYPE_CHECKING:
     from scripts.adapters.milvus import MilvusStore
