@@ -28,15 +28,14 @@ def _command(name: str, example: str) -> Callable[[Callable[..., Any]], click.Co
 @click.option("--share", type=float, required=True, metavar="SHARE", help="Of the queries, above 0 and at most 0.5.")
 @click.option("--mirror", is_flag=True, help="Production answers them all; the candidate is asked beside it, unseen.")
 @options.config
-def start(config: Path, pair: str, share: float, mirror: bool, as_json: bool) -> None:
+def start(config: Path, pair: str | None, share: float, mirror: bool, as_json: bool) -> None:
     """Send a fixed share of users to a validated pair. Clients follow by themselves."""
     from scripts.canary import Mode
     from scripts.jobs import pair_file
     from scripts.jobs.canary import start as job
 
-    name = pair_file.read(pair)
     with console.opened(config) as kit:
-        result = job(kit, name, share=share, mode=Mode.MIRROR if mirror else Mode.SPLIT)
+        result = job(kit, pair_file.named(kit, pair), share=share, mode=Mode.MIRROR if mirror else Mode.SPLIT)
     console.show(result, as_json)
 
 

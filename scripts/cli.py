@@ -15,6 +15,7 @@ from scripts import __version__, console, options
 from scripts.canary_commands import canary
 from scripts.errors import KitError
 from scripts.golden_commands import golden
+from scripts.release_commands import reconcile, trigger, watch
 from scripts.role_commands import roles
 
 if TYPE_CHECKING:
@@ -94,12 +95,16 @@ def build(config: Path, as_json: bool, model_version: int | None, build_id: str 
 
 @_command("create --out pair.json")
 @options.candidate
+@click.option("--request", metavar="ID", help="What this pipeline was asked for; refused where another pipeline has that request.")
 @options.out
-def create(config: Path, as_json: bool, model_version: int | None, build_id: str | None, out: Path | None) -> None:
+def create(config: Path, as_json: bool, model_version: int | None, build_id: str | None, request: str | None, out: Path | None) -> None:
     """Find the candidate model version and create its version-stamped collection."""
     from scripts.jobs.create import create as job
+    from scripts.jobs.trigger import keep
 
     with console.opened(config) as kit:
+        if request:
+            keep(kit, request)
         result = job(kit, pinned=model_version, build=_build_of(build_id, kit))
     console.show(result, as_json, *([partial(result.write, out)] if out else []))
 
@@ -110,14 +115,14 @@ def create(config: Path, as_json: bool, model_version: int | None, build_id: str
 @options.reuse
 @options.passes
 @options.engines
-def embed(config: Path, as_json: bool, pair: str, shard: str | None, reuse: str | None, crew: Crew | None, **how: Any) -> None:
+def embed(config: Path, as_json: bool, pair: str | None, shard: str | None, reuse: str | None, crew: Crew | None, **how: Any) -> None:
     """Make the pair's collection equal to the source. Safe to run again after a crash."""
     from scripts.jobs import pair_file
     from scripts.jobs.embed import embed as job
 
-    name = pair_file.read(pair)
     result: Result
     with console.opened(config) as kit:
+        name = pair_file.named(kit, pair)
         if crew:
             from scripts.cluster import embed_on_ray
 
@@ -135,9 +140,8 @@ def finish(config: Path, as_json: bool, pair: str) -> None:
     from scripts.jobs import pair_file
     from scripts.jobs.finish import finish as job
 
-    name = pair_file.read(pair)
     with console.opened(config) as kit:
-        result = job(kit, name)
+        result = job(kit, pair_file.named(kit, pair))
     console.show(result, as_json)
 
 
@@ -161,14 +165,13 @@ def catch_up(config: Path, as_json: bool, pair: str, **how: Any) -> None:
 @options.out
 @options.report
 @click.option("--replay", "log", type=click.Path(dir_okay=False, path_type=Path), metavar="LOG", help="Replay this log of real queries, too. [default: the suite's]")
-def validate(config: Path, as_json: bool, pair: str, out: Path | None, report: Path | None, log: Path | None) -> None:
+def validate(config: Path, as_json: bool, pair: str | None, out: Path | None, report: Path | None, log: Path | None) -> None:
     """Run the golden queries against the pair and against production, look at the index, and give a verdict."""
     from scripts.jobs import pair_file
     from scripts.jobs.validate import validate as job
 
-    name = pair_file.read(pair)
     with console.opened(config) as kit:
-        result = job(kit, name, log=log, tell=lambda step: click.echo(f"validate: {step}", err=True))
+        result = job(kit, pair_file.named(kit, pair), log=log, tell=lambda step: click.echo(f"validate: {step}", err=True))
     wanted = ((out, result.write), (report, result.report))
     console.show(result, as_json, *(partial(write, path) for path, write in wanted if path))
 
@@ -178,14 +181,13 @@ def validate(config: Path, as_json: bool, pair: str, out: Path | None, report: P
 @options.pair
 @click.option("--k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many results are compared.")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="How many distinct queries are asked.")
-def replay(config: Path, as_json: bool, log: Path, pair: str, k: int, limit: int) -> None:
+def replay(config: Path, as_json: bool, log: Path, pair: str | None, k: int, limit: int) -> None:
     """Ask a log of real queries of the pair and of production, and show what changes. Needs no judgments, and stamps nothing."""
     from scripts.jobs import pair_file
     from scripts.jobs.replay import replay as job
 
-    name = pair_file.read(pair)
     with console.opened(config) as kit:
-        result = job(kit, name, path=log, k=k, limit=limit)
+        result = job(kit, pair_file.named(kit, pair), path=log, k=k, limit=limit)
     console.show(result, as_json)
 
 
@@ -194,15 +196,15 @@ def replay(config: Path, as_json: bool, log: Path, pair: str, k: int, limit: int
 @click.option("--evidence", metavar="DIGEST", help="The evidence digest that was approved; refuse any other.")
 @options.reason
 @options.dry_run
-def promote(config: Path, as_json: bool, pair: str, evidence: str | None, reason: str, dry_run: bool) -> None:
+def promote(config: Path, as_json: bool, pair: str | None, evidence: str | None, reason: str, dry_run: bool) -> None:
     """Point production at a validated pair, see that it answers as it should, then move its model version in MLflow."""
     from scripts.jobs import pair_file
     from scripts.jobs.promote import Approval
     from scripts.jobs.promote import promote as job
 
-    name = pair_file.read(pair)
     with console.opened(config) as kit:
-        result = job(kit, name, Approval(evidence, reason), dry_run=dry_run, tell=console.tell_step)
+        approval = Approval(evidence, reason, kit.settings.environment.build_id)
+        result = job(kit, pair_file.named(kit, pair), approval, dry_run=dry_run, tell=console.tell_step)
     console.show(result, as_json)
 
 
@@ -278,6 +280,9 @@ def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> No
     console.show(result, as_json)
 
 
+main.add_command(trigger)
+main.add_command(reconcile)
+main.add_command(watch)
 main.add_command(canary)
 main.add_command(golden)
 main.add_command(roles)

@@ -42,6 +42,8 @@ class Evidence(BaseModel):
     verdict: Verdict
     why: str
     judged_at: AwareDatetime
+    pipeline: str = ""
+    """In which it was made; empty for who validated by hand."""
 
     @property
     def digest(self) -> str:

@@ -30,6 +30,8 @@ class ActKind(StrEnum):
     ROLLBACK = "rollback"
     CLEANUP = "cleanup"
     UNLOCK = "unlock"
+    RELEASE = "release"
+    """A pipeline was asked to build a model version. These have a ledger of their own, see `releases`."""
 
 
 class _Frozen(BaseModel):

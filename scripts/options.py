@@ -41,11 +41,35 @@ def _can_be_made(ctx: click.Context, parameter: click.Parameter, folder: Path | 
     return folder
 
 
+CONFIG, CONFIGS = "promotion.yaml", "services/*/promotion.yaml"
+
+
+def _all_services(ctx: click.Context, parameter: click.Parameter, given: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Those that were named; else this folder's one, else all of its services."""
+    return given or (tuple(sorted(Path().glob(CONFIGS))) if not Path(CONFIG).exists() else ()) or (Path(CONFIG),)
+
+
 config = click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), default=Path("promotion.yaml"), show_default=True, help="The service's configuration."
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path(CONFIG),
+    envvar="PROMOTION_CONFIG",
+    show_default=True,
+    show_envvar=True,
+    help="The service's configuration.",
+)
+configs = click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_all_services,
+    envvar="PROMOTION_CONFIG",
+    show_envvar=True,
+    help=f"A service's configuration; may be given several times. [default: {CONFIG}, else {CONFIGS}]",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON, for machines.")
-pair = click.option("--pair", required=True, metavar="PAIR", help="A pair's name, or the pair.json that `create --out` wrote.")
+pair = click.option("--pair", metavar="PAIR", help="A pair's name, or the pair.json that `create --out` wrote. [default: this pipeline's, by CIRCLE_PIPELINE_ID]")
 out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), callback=_can_be_written, help="Also write the result to this file.")
 report = click.option(
     "--report", type=click.Path(file_okay=False, path_type=Path), callback=_can_be_made, metavar="FOLDER", help="Write report.html, junit.xml and others there."
@@ -60,7 +84,7 @@ reuse = click.option(
 def candidate(function: Command) -> Command:
     """Which version, and which attempt at it."""
     function = click.option("--model-version", type=click.IntRange(min=1), help="Pin this version instead of the candidate.")(function)
-    return click.option("--build-id", help="Names the attempt: the same id finds the same pair again. [default: CIRCLE_WORKFLOW_ID, else random]")(function)
+    return click.option("--build-id", help="Names the attempt: the same id finds the same pair again. [default: CIRCLE_PIPELINE_ID, else CIRCLE_WORKFLOW_ID, else random]")(function)
 
 
 def passes(function: Command) -> Command:

@@ -18,10 +18,23 @@ from scripts.quality.asking import Questions, questions
 
 @dataclass(frozen=True)
 class Approval:
-    """What a person said yes to, and why. Without the evidence's digest it is to whatever is stamped on the pair."""
+    """What a person said yes to, and why. Without the evidence's digest it is to what was made in this pipeline; outside of one, to whatever is stamped
+    on the pair."""
 
     evidence: str | None = None
     reason: str = ""
+    pipeline: str = ""
+    """In which this is run."""
+
+    def refuse_other(self, pair: str, stamped: Evidence) -> None:
+        """Raises Refused where the pair stands on evidence that nobody said yes to."""
+        now = f"{pair} now stands on {stamped.digest[:12]}"
+        if self.evidence is not None:
+            if self.evidence != stamped.digest:
+                raise Refused(f"Evidence {self.evidence[:12]} was approved, but {now}.", hint="Approve the new evidence.")
+        elif self.pipeline and stamped.pipeline != self.pipeline:
+            made = f"made in pipeline {stamped.pipeline}" if stamped.pipeline else "made by hand"
+            raise Refused(f"{now}, {made}: nobody approved that in this pipeline.", hint="Run `validate` in it again, or name the digest with --evidence.")
 
 
 def promote(parts: Parts, pair: str, approval: Approval = Approval(), *, dry_run: bool = False, tell: Told = lambda step, remark: None) -> Switched:
@@ -39,7 +52,7 @@ def promote(parts: Parts, pair: str, approval: Approval = Approval(), *, dry_run
     if not plan.switched_before:
         plan = _with_changes(plan, parts, approval)
     elif approval.evidence is not None:
-        _refuse_unapproved(entry, evidence.of_stamp(pair, entry.stamp), approval.evidence)
+        approval.refuse_other(pair, evidence.of_stamp(pair, entry.stamp))
     if dry_run:
         return planned(plan, parts)
     done = Promotion(plan, parts, approval, tell).carry_out()
@@ -110,18 +123,13 @@ def _with_changes(plan: switch.SwitchPlan, parts: Parts, approval: Approval) -> 
 def _check(parts: Parts, entry: Entry, approval: Approval, production: str | None, pending: Behind = Behind()) -> None:
     entry.refuse_half_caught_up()
     stamped = evidence.of_stamp(entry.pair.collection, entry.stamp)
-    _refuse_unapproved(entry, stamped, approval.evidence)
+    approval.refuse_other(entry.pair.collection, stamped)
     collection = parts.store.open(entry.pair.collection)
     if not collection.is_loaded():
         raise Refused(f"{entry.pair} is not loaded, so queries would fail after the switch.", hint=f"Run `finish --pair {entry.pair}` and try again.")
     moment = Moment(rows=collection.count(), production=production, now=parts.now(), pending=pending.total)
     evidence.check_current(stamped, entry.stamp, golden.load(parts.settings.golden_folder), moment, parts.settings.promotion)
     _refuse_without_model(entry, parts)
-
-
-def _refuse_unapproved(entry: Entry, stamped: Evidence, approved: str | None) -> None:
-    if approved is not None and approved != stamped.digest:
-        raise Refused(f"Evidence {approved[:12]} was approved, but {entry.pair} now stands on {stamped.digest[:12]}.", hint="Approve the new evidence.")
 
 
 def _refuse_without_model(entry: Entry, parts: Parts) -> None:

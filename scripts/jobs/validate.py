@@ -83,6 +83,7 @@ def validate(parts: Parts, pair: str, *, log: Path | None = None, tell: Told = l
         verdict=verdict,
         why=cut(why, _WHY_CHARS),
         judged_at=parts.now(),
+        pipeline=parts.settings.environment.build_id,
     )
     if store.target(world.alias) == pair:
         raise Refused(f"{pair} has become production meanwhile: what was seen is of no use to it.")
