@@ -29,6 +29,7 @@ class ActKind(StrEnum):
     PROMOTION = "promotion"
     ROLLBACK = "rollback"
     CLEANUP = "cleanup"
+    DISCARD = "discard"
     UNLOCK = "unlock"
     RELEASE = "release"
     """A pipeline was asked to build a model version. These have a ledger of their own, see `releases`."""

@@ -112,6 +112,11 @@ def plan(catalogue: Catalogue, policy: Policy, *, now: datetime, seen: Seen | No
     return RetentionPlan(catalogue.alias, catalogue.target, tuple(map(rules.decide, catalogue.entries)), catalogue.unreadable, seen.silent)
 
 
+def in_use(catalogue: Catalogue, entry: Entry, *, now: datetime, seen: Seen) -> str:
+    """Why a pair can neither go nor leave memory, whoever wants it to; empty where it can."""
+    return _Rules(catalogue, Policy(), now, seen).in_use(entry)
+
+
 class _Rules:
     def __init__(self, catalogue: Catalogue, policy: Policy, now: datetime, seen: Seen) -> None:
         self._catalogue, self._policy, self._now, self._seen = catalogue, policy, now, seen
@@ -119,7 +124,7 @@ class _Rules:
         self._places = after(catalogue, now)
 
     def decide(self, entry: Entry) -> Decision:
-        if why := self._in_use(entry):
+        if why := self.in_use(entry) or self._approval(entry.stamp):
             return Decision(entry, Fate.KEEP, why)
         size = footprint.of_stamp(entry.stamp)
         loaded = entry.pair.collection in self._seen.loaded
@@ -131,8 +136,7 @@ class _Rules:
             return Decision(entry, Fate.RELEASE, why, Footprint(size.memory) if size else None)
         return Decision(entry, Fate.KEEP, why)
 
-    def _in_use(self, entry: Entry) -> str:
-        """Why it can neither go nor leave memory; empty where it can."""
+    def in_use(self, entry: Entry) -> str:
         name, stamp, production = entry.pair.collection, entry.stamp, self._catalogue.production
         if self._standstill:
             return self._standstill
@@ -148,7 +152,7 @@ class _Rules:
             return f"the {production.stamp.unfinished} from it is not finished"
         if stamp.unfinished and stamp.begun_at and self._now - stamp.begun_at < MAY_GO_ON:
             return f"a {stamp.unfinished} to it is not finished"
-        return self._approval(stamp)
+        return ""
 
     def _approval(self, stamp: Stamp) -> str:
         """Whether somebody may still approve it. Evidence that it was promoted on is used up."""

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from scripts import catalogue, filling, footprint, retention
-from scripts.canary import Canary
-from scripts.catalogue import Catalogue
-from scripts.errors import KitError, Refused
-from scripts.filling import Watched
+from scripts import footprint, ledger, lock, releases, retention
+from scripts.errors import Refused
 from scripts.footprint import Footprint
-from scripts.jobs.acts import NOT_FINISHED, locked, tell_runs
+from scripts.jobs import dropping
+from scripts.jobs.acts import holder, locked
 from scripts.jobs.switching import Told
-from scripts.ledger import Act, ActKind
-from scripts.lock import Lock
-from scripts.ports import Parts, VectorStore
-from scripts.retention import Decision, Fate, Policy, RetentionPlan, Seen
+from scripts.ledger import ActKind
+from scripts.ports import Parts
+from scripts.retention import Decision, Fate, Policy, RetentionPlan
 from scripts.switch import Step
-
-_WHY_CHARS = 2_000
 
 
 @dataclass(frozen=True)
@@ -81,83 +75,31 @@ def cleanup(parts: Parts, *, dry_run: bool, tell: Told = lambda step, remark: No
     """
     if dry_run:
         return CleanedUp(planned(parts), dry_run=True)
-    with locked(parts, "cleanup") as held:
+    with locked(parts, "cleanup") as held:  # whoever takes a lock drops the older ledgers
         tell(Step("lock", ""), "")
-        _close_interrupted(held)
+        dropping.close_interrupted(held)
         plan = planned(parts)
-        at = parts.now()
-        if plan.acts:  # or every night would fill the history
-            held.record(_act(parts, plan.acts, at).model_copy(update={"outcome": NOT_FINISHED}))
-            tell(Step("begin", ""), "")
-        done = retention.apply(plan, parts.store, check=held.check, tell=tell)
-        if plan.acts:
-            held.record(_act(parts, done, at))
-            tell(Step("record", ""), "")
-        left = _told(parts, held)
+        done = dropping.carried_out(plan, parts, held, dropping.blank_act(parts, ActKind.CLEANUP, parts.now()), tell)
+        _drop_old_requests(parts)
+        left = dropping.told_runs(parts, held)
         tell(Step("registry", ""), left)
     tell(Step("unlock", ""), "")
     return CleanedUp(plan, done, left=left)
 
 
-def _close_interrupted(held: Lock) -> None:
-    """What an earlier cleanup did before it was killed is done; the rest is this one's."""
-    for act in held.acts():
-        if act.kind is ActKind.CLEANUP and act.outcome == NOT_FINISHED:
-            held.record(act.model_copy(update={"outcome": "interrupted", "told": False}))
-
-
-def _act(parts: Parts, decisions: Sequence[Decision], at: datetime) -> Act:
-    environment = parts.settings.environment
-    drops, releases = ([each.entry.pair.collection for each in decisions if each.fate is fate] for fate in (Fate.DROP, Fate.RELEASE))
-    frees = Footprint.total(each.frees for each in decisions if each.frees)
-    return Act(
-        kind=ActKind.CLEANUP,
-        id=Act.new_id(ActKind.CLEANUP, at, ""),
-        at=at,
-        by=environment.actor,
-        alias=parts.settings.alias,
-        why="; ".join(f"{verb} {', '.join(names)}" for verb, names in (("drop", drops), ("release", releases)) if names)[:_WHY_CHARS],
-        url=environment.build_url,
-        details={"dropped": str(len(drops)), "released": str(len(releases)), "memory_bytes": str(frees.memory), "disk_bytes": str(frees.disk)},
-    )
-
-
-def _told(parts: Parts, held: Lock) -> str:
-    """Why MLflow did not hear of it; empty where it did. The next act tells it."""
-    try:
-        tell_runs(parts, held)
-    except KitError as error:
-        return f"MLflow has no run of this: {error}"
-    return ""
-
-
 def planned(parts: Parts) -> RetentionPlan:
-    """What is to be done now. Where a pair that would go shows beats, it takes a few seconds to see whether they go on."""
-    store, policy = parts.store, Policy.of(parts.settings)
-    world = catalogue.read(store, parts.settings)
-    first = retention.plan(world, policy, now=parts.now(), seen=_seen(store, world))
-    watched = filling.watch(store, [each.entry.pair.collection for each in first.acts])
-    if watched.alive:  # whoever was at work may have changed the stamp meanwhile
-        world = catalogue.read(store, parts.settings)
-    return retention.plan(world, policy, now=parts.now(), seen=_seen(store, world, watched))
+    """What is to be done now."""
+    policy = Policy.of(parts.settings)
+    return dropping.planned(parts, lambda world, seen: retention.plan(world, policy, now=parts.now(), seen=seen))
 
 
-def _seen(store: VectorStore, world: Catalogue, watched: Watched | None = None) -> Seen:
-    loaded = frozenset(name for each in world.entries if store.open(name := each.pair.collection).is_loaded())
-    watched = watched or Watched(frozenset(), frozenset())
-    return Seen(watched.alive, watched.silent, loaded, _under_canary(store, world))
-
-
-def _under_canary(store: VectorStore, world: Catalogue) -> dict[str, str]:
-    """The candidate that answers a share of production's queries, without an alias of its own."""
-    if world.production is None:
-        return {}
-    name = world.production.pair.collection
-    try:
-        running = Canary.in_force(name, store.properties(name) or {}, world.production.stamp)
-    except Refused:  # no client can read it either, so none asks the candidate
-        return {}
-    return {running.pair: f"canary {running.id} asks it"} if running else {}
+def _drop_old_requests(parts: Parts) -> None:
+    """Older ledgers of requests than the newest, which receivers without the right to drop leave behind. Under their lock, because what is written
+    late into the last one is still carried over; where somebody has that, it can wait until the next cleanup."""
+    requests = releases.ledger_of(parts.settings.alias)
+    if len(ledger.numbers(parts.store, requests)) > 1:
+        with suppress(Refused), lock.held(parts.store, requests, holder(parts, "cleanup")):
+            pass
 
 
 def _bytes(size: Footprint | None) -> dict[str, int | None]:
