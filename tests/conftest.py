@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's or a CI machine's own Milvus, MLflow, storage, database and pipeline are no part of a test."""
     for name in list(os.environ):
-        if name.startswith(("MILVUS_", "MLFLOW_", "CIRCLE", "SOURCE_", "AWS_", "PG", "RAY_")):
+        if name.startswith(("MILVUS_", "MLFLOW_", "CIRCLE", "PROMOTION_", "WEBHOOK_", "NOTIFY_", "SOURCE_", "AWS_", "PG", "RAY_")):
             monkeypatch.delenv(name)
 
 

@@ -1,0 +1,74 @@
+"""What a pipeline knows by itself: its pair, and the evidence that was approved in it. So no job depends on files that another one left."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.shop import Shop, refusal
+
+PIPELINE, OTHER = {"CIRCLE_PIPELINE_ID": "6f1ed2c4-0001"}, {"CIRCLE_PIPELINE_ID": "6f1ed2c4-0002"}
+
+
+@pytest.fixture
+def shop(tmp_path, milvus, mlflow_server) -> Shop:
+    return Shop(tmp_path / "shop", milvus.uri, milvus.token, mlflow_server.uri)
+
+
+@pytest.fixture
+def lite_shop(tmp_path, mlflow_server) -> Shop:
+    return Shop(tmp_path / "shop", str(tmp_path / "milvus.db"), "", mlflow_server.uri)
+
+
+def test_every_job_finds_the_pipelines_pair_by_itself(shop):
+    """From create to promote no pair is named; a job of another workflow of the same pipeline, as after "rerun from failed", finds the same."""
+    shop.stage("words")
+    made = shop.do("create", **PIPELINE, CIRCLE_WORKFLOW_ID="w-1")["pair"]
+    again = shop.do("create", **PIPELINE, CIRCLE_WORKFLOW_ID="w-2")
+    assert (again["pair"], again["found_again"]) == (made, True)
+    for command in ("embed", "finish", "validate"):
+        shop.do(command, **PIPELINE, CIRCLE_WORKFLOW_ID="w-2")
+    assert shop.do("promote", **PIPELINE)["to"] == made
+    assert shop.production() == made
+
+
+def test_without_a_pair_of_its_own_a_pipeline_is_told_so(lite_shop):
+    """Neither another pipeline's pair, nor one by hand, is taken for it."""
+    lite_shop.build("words")
+    assert "(6f1ed2c4-0002) has made no pair" in refusal(lite_shop.run("validate", **OTHER), 4)
+    assert "--pair" in refusal(lite_shop.run("validate"), 2)
+
+
+def test_a_pipeline_with_two_pairs_has_to_say_which(lite_shop):
+    """As when its first job ran for two versions: none is chosen."""
+    lite_shop.stage("words")
+    lite_shop.stage("words")
+    for version in ("1", "2"):
+        lite_shop.do("create", "--model-version", version, **PIPELINE)
+    line = refusal(lite_shop.run("embed", **PIPELINE), 4)
+    assert "test_shop_v1_" in line and "test_shop_v2_" in line and "--pair" in line
+
+
+def test_a_pipeline_promotes_only_on_evidence_that_it_made(lite_shop):
+    """What a person approved in it is what they saw in it: evidence made by hand or elsewhere since is refused, unless its digest is given."""
+    lite_shop.stage("words")
+    pair = lite_shop.do("build", **PIPELINE)["pair"]
+    lite_shop.do("validate", **PIPELINE)
+    by_hand = lite_shop.do("validate", "--pair", pair)["digest"]
+    assert "made by hand: nobody approved that in this pipeline" in refusal(lite_shop.run("promote", **PIPELINE), 4)
+    lite_shop.do("validate", "--pair", pair, **OTHER)
+    assert "made in pipeline 6f1ed2c4-0002" in refusal(lite_shop.run("promote", **PIPELINE), 4)
+    assert "was approved, but" in refusal(lite_shop.run("promote", "--evidence", by_hand, **PIPELINE), 4)
+    digest = lite_shop.do("validate", "--pair", pair)["digest"]
+    assert lite_shop.do("promote", "--evidence", digest, **PIPELINE)["to"] == pair
+
+
+def test_a_pair_file_still_names_it(lite_shop):
+    """In a pipeline whose workspace has one, and outside of any."""
+    lite_shop.stage("words")
+    file = lite_shop.folder / "pair.json"
+    pair = lite_shop.do("create", "--out", str(file), **PIPELINE)["pair"]
+    assert json.loads(file.read_text())["pair"] == pair
+    lite_shop.do("embed", "--pair", str(file), **OTHER)
+    assert lite_shop.do("finish", "--pair", str(file))["pair"] == pair
