@@ -4,17 +4,18 @@ PYTHON ?= python3
 VENV   := .venv
 PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check -qq
 MILVUS := milvus-2.3.5
+RUFF   := ruff==0.17.5
 WORKERS ?= 3
 
 # The compiled files name every package, so pip need not look up any dependency; and Python compiles what it imports, not all
 # that is installed. Together that halves the wait.
 INSTALL := $(PIP) install --no-deps --no-compile
 
-.PHONY: help demo test environment requirements clean
+.PHONY: help demo test lint circleci-validate environment requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(VENV)/.kit  ## a promotion and a rollback from start to end, on this machine, without servers
 	@$(VENV)/bin/python -m scripts demo $(ARGS)
@@ -22,6 +23,15 @@ demo: $(VENV)/.kit  ## a promotion and a rollback from start to end, on this mac
 # Most tests wait for a server, so a few files at a time cost little more than one; each worker starts servers of its own.
 test: environment  ## the tests, with real Milvus and MLflow servers (ARGS="-m 'not server'" leaves those out)
 	@$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+lint: | $(VENV)/bin/python  ## ruff, over the kit and its tests
+	@$(PIP) install $(RUFF)
+	@$(VENV)/bin/ruff check --no-cache --line-length 150 --select E,F,W,I,B,UP --ignore E501,B008,B905 scripts tests
+
+# CircleCI's own program compiles the file in CircleCI's cloud, so it needs an account; the tests check the file without either.
+circleci-validate:  ## .circleci/config.yml, by CircleCI's own program
+	@command -v circleci >/dev/null || { echo "circleci is not installed: https://circleci.com/docs/local-cli/ (the npm package circleci-cli is another program)." >&2; exit 1; }
+	@circleci config validate .circleci/config.yml
 
 environment: $(VENV)/.test $(VENV)/.$(MILVUS)  ## install what the tests need
 
