@@ -253,8 +253,7 @@ def finish(plan: SwitchPlan, store: VectorStore) -> None:
 
 
 def withdraw(plan: SwitchPlan, store: VectorStore, why: str) -> None:
-    """The way back of a promotion that replaced no pair: the alias is again where it was, at a foreign collection or nowhere. Killed in between, the
-    pair is as it was before its promotion, so the same command promotes it, sees it fail, and comes here again."""
+    """The way back of a promotion that replaced no pair: the alias is again where it was, at a foreign collection or nowhere. Safe to run again."""
     if plan.came_from:
         store.point(plan.alias, plan.came_from)
     else:

@@ -11,7 +11,7 @@ from scripts.errors import Inconclusive, Refused, Unreachable, UsageError
 from scripts.evidence import Evidence, Moment
 from scripts.golden import Suite
 from scripts.jobs.catch_up import behind_source, catch_up
-from scripts.jobs.switching import NotAsPromised, Switched, Switching, Told, planned
+from scripts.jobs.switching import ROLLED_BACK, NotAsPromised, Switched, Switching, Told, planned
 from scripts.ports import Parts
 from scripts.quality.asking import Questions, questions
 
@@ -69,6 +69,16 @@ class Promotion(Switching):
         super().__init__(plan, parts, tell)
         self._approval = approval
         self._questions: Questions | None = None
+
+    def lock(self) -> str | None:
+        """An earlier run may have been killed when it had taken a first promotion back, but not said so: the pair is not tried again."""
+        super().lock()
+        last, pair = self._last(), self.plan.to
+        if last and last.outcome.startswith(ROLLED_BACK) and pair.stamp.unfinished:
+            why = last.outcome.removeprefix(ROLLED_BACK)
+            switch.withdraw(self.plan, self.parts.store, why)
+            raise Refused(f"{pair.pair} was taken out of production: {why}", hint=f"Run `validate --pair {pair.pair}` to try it again.")
+        return None
 
     def catch_up(self) -> str | None:
         done = catch_up(self.parts, self.plan.to.pair.collection, expected=self.plan.behind.total)

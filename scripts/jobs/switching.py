@@ -17,6 +17,9 @@ from scripts.lock import Lock
 from scripts.ports import ModelVersion, Parts
 from scripts.switch import Kind, Step, SwitchPlan
 
+ROLLED_BACK = "rolled back: "
+"""Begins the outcome of a promotion that did not do in production what it should, and why."""
+
 Told = Callable[[Step, str], None]
 """Told of each step when it is done, with a remark."""
 
@@ -161,10 +164,15 @@ class Switching:
         return None
 
     def _begun_at(self) -> datetime:
-        """When the very same act began before, and was killed before its switch or on its way back: then this one goes on with it."""
-        plan, last = self.plan, next(iter(self._lock.acts()[-1:]), None)
-        same = last and (last.kind, last.origin, last.to) == (plan.kind, plan.expected or "", plan.to.pair.collection)
-        return last.at if same and (last.outcome == NOT_FINISHED or plan.to.stamp.unfinished) else self.parts.now()
+        """When the very same act began before, and was killed before its switch: then this one goes on with it."""
+        last = self._last()
+        return last.at if last and last.outcome == NOT_FINISHED else self.parts.now()
+
+    def _last(self) -> Act | None:
+        """The last act on this service, where it is the very same as this one."""
+        plan, acts = self.plan, self._lock.acts()
+        same = acts and (acts[-1].kind, acts[-1].origin, acts[-1].to) == (plan.kind, plan.expected or "", plan.to.pair.collection)
+        return acts[-1] if same else None
 
     def _record(self, outcome: str = "done") -> None:
         act = self._act(outcome)
@@ -181,7 +189,7 @@ class Switching:
         forth, world = self.plan, self._world()
         if world.target != forth.to.pair.collection:  # somebody has moved it already: it is theirs
             raise ProductionMoved(forth.alias, expected=forth.to.pair.collection, found=world.target)
-        self._record(f"rolled back: {why}")
+        self._record(f"{ROLLED_BACK}{why}")
         if any(entry.pair.collection == forth.came_from for entry in world.entries):
             self.plan = forth.back(world, f"automatic: {why}"[: switch.MAX_REASON_CHARS])
             self._probe = None
