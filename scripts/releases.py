@@ -16,6 +16,7 @@ from scripts.ledger import Act, ActKind, Holder
 from scripts.lock import Lock
 from scripts.pipelines import Pipeline
 from scripts.ports import ModelVersion, VectorStore
+from scripts.switch import MAX_REASON_CHARS
 
 ASKED, STARTED = "asked", "started"
 """Whoever asks writes that down first. Where that is all that is written, nobody knows whether a pipeline was started: asking again, for the same
@@ -67,7 +68,7 @@ def asked(alias: str, model: ModelVersion, holder: Holder, why: str) -> Act:
         at=holder.since,
         by=holder.by,
         alias=alias,
-        why=why,
+        why=why[:MAX_REASON_CHARS],
         outcome=ASKED,
         details={"model": model.name, "model_version": str(model.version)},
     )
