@@ -90,7 +90,7 @@ class Started:
 
 
 class StandIn:
-    """`project` is OAUTH or APP. With `declared`, other pipeline parameters are refused, as CircleCI does. `page` is how much a list gives at once."""
+    """`project` is OAUTH or APP. With `declared`, other pipeline parameters are refused, as CircleCI does. A list gives `page` items at once."""
 
     def __init__(self, runner: Runner | None = None, *, project: str = OAUTH, declared: Sequence[str] | None = None, page: int = 20) -> None:
         self.still = Still()
