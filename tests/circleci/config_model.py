@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from tests.circleci.logic import holds, wanted
@@ -21,6 +22,7 @@ _BUILT_IN = {
 }
 _SCHEDULED = {"requires", "context", "name", "type", "filters", "serial-group", "pre-steps", "post-steps"}
 _NO_SUCH_TOP_LEVEL = {"orbs", "setup"}
+_OF_A_GROUP = {"requires", "serial-group", "filters"}
 
 
 class Config:
@@ -48,14 +50,23 @@ class Config:
         return [self._workflow(name, node) for name, node in workflows.items() if wanted(node)]
 
     def _workflow(self, name: str, node: dict[str, Any]) -> WorkflowPlan:
-        jobs = tuple(self._job(*_named(entry)) for entry in node["jobs"] if _on_branch(_named(entry)[1], self._pipeline["pipeline.git.branch"]))
-        known = {job.name for job in jobs}
-        if len(known) != len(jobs):
-            raise ConfigFault(f"{name}: two jobs of one name")
-        for job in jobs:
-            if unknown := {needed.job for needed in job.requires} - known:
-                raise ConfigFault(f"{name}: {job.name} requires {', '.join(sorted(unknown))}, which is no job of this workflow")
+        entries = [_named(entry) for entry in node["jobs"] if _on_branch(_named(entry)[1], self._pipeline["pipeline.git.branch"])]
+        jobs = tuple(job for entry in entries for job in self._jobs(*entry))
+        jobs = tuple(replace(job, requires=tuple(_without_groups(job, jobs))) for job in jobs)
+        _refuse_tangles(name, jobs)
         return WorkflowPlan(name, jobs, node.get("max_auto_reruns", 0))
+
+    def _jobs(self, called: str, scheduled: dict[str, Any]) -> Iterator[JobPlan]:
+        """A job, or those of a job group: what the group requires, each of them waits for."""
+        if called not in self._raw.get("job-groups", {}):
+            yield self._job(called, scheduled)
+            return
+        if unknown := scheduled.keys() - _OF_A_GROUP:
+            raise ConfigFault(f"job group {called}: the runner knows no {', '.join(sorted(unknown))} there")
+        required = tuple(_requirement(entry) for entry in scheduled.get("requires", []))
+        for entry in fill(self._raw["job-groups"][called]["jobs"], self._pipeline):
+            job = self._job(*_named(entry))
+            yield replace(job, group=called, requires=(*required, *job.requires), serial_group=scheduled.get("serial-group", ""))
 
     def _job(self, called: str, scheduled: dict[str, Any]) -> JobPlan:
         context = scheduled.get("context", [])
@@ -141,6 +152,27 @@ def _requirement(entry: Any) -> Requirement:
     if unknown := named - TERMINAL:
         raise ConfigFault(f"requires {job}: no status {', '.join(sorted(unknown))}")
     return Requirement(job, frozenset(named))
+
+
+def _without_groups(job: JobPlan, jobs: tuple[JobPlan, ...]) -> Iterator[Requirement]:
+    """Whoever requires a group requires each job in it."""
+    for needed in job.requires:
+        members = [other.name for other in jobs if other.group == needed.job]
+        yield from (Requirement(member, needed.statuses) for member in members or [needed.job])
+
+
+def _refuse_tangles(workflow: str, jobs: tuple[JobPlan, ...]) -> None:
+    needed = {job.name: {requirement.job for requirement in job.requires} for job in jobs}
+    if len(needed) != len(jobs):
+        raise ConfigFault(f"{workflow}: two jobs of one name")
+    for name, others in needed.items():
+        if unknown := others - needed.keys():
+            raise ConfigFault(f"{workflow}: {name} requires {', '.join(sorted(unknown))}, which is no job of this workflow")
+    while needed:
+        free = {name for name, others in needed.items() if not others & needed.keys()}
+        if not free:
+            raise ConfigFault(f"{workflow}: {', '.join(sorted(needed))} wait for one another")
+        needed = {name: others for name, others in needed.items() if name not in free}
 
 
 def _environment(node: dict[str, Any]) -> dict[str, Any]:

@@ -55,11 +55,10 @@ class Container:
 
     def at(self, path: str, base: Path | None = None) -> Path:
         """Where a path of the configuration is; relative ones are in the working directory. Other containers' files cannot be reached from here."""
-        expanded = self.home / path.removeprefix("~").lstrip("/") if path.startswith("~") else (base or self.work) / path
-        return expanded
+        return self.home / path.removeprefix("~").lstrip("/") if path.startswith("~") else (base or self.work) / path
 
-    def run(self, command: str, shell: str, environment: Mapping[str, str], tell: Callable[[str], None], folder: Path | None = None) -> int:
-        """The exit code; `tell` gets the output line by line, while it is written. Raises Lost."""
+    def run(self, command: str, shell: str, environment: Mapping[str, str], tell: Callable[[list[str]], None], folder: Path | None = None) -> int:
+        """The exit code; `tell` gets the lines of output while they are written, at every look, if there are none too. Raises Lost."""
         script, output = self._folder / f"step{len(self._groups)}", self._folder / f"step{len(self._groups)}.log"
         script.write_text(command)
         process = self._start([*shlex.split(shell), str(script)], environment, output, folder)
@@ -69,16 +68,15 @@ class Container:
             while True:
                 ended = process.poll() is not None
                 *whole, unfinished = (unfinished + lines.read()).split("\n")
-                for line in whole:
-                    tell(line)
+                tell(whole)
                 if ended or self._lost.is_set():
                     break
                 if time.monotonic() - began > STEP_LIMIT_S:
-                    tell(f"Too long: more than {STEP_LIMIT_S} seconds")
+                    tell([f"Too long: more than {STEP_LIMIT_S} seconds"])
                     self._end(process.pid)
                 time.sleep(_LOOK_S)
             if unfinished:
-                tell(unfinished)
+                tell([unfinished])
         code = process.wait()
         if self._lost.is_set():
             raise Lost

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import threading
 import uuid
@@ -198,11 +197,11 @@ class _Node:
         folder = self._container.at(settings["working_directory"]) if "working_directory" in settings else None
         return self._container.run(settings["command"], shell, environment, self._told(done), folder)
 
-    def _told(self, done: StepRun) -> Callable[[str], None]:
-        def tell(line: str) -> None:
-            done.lines.append(line)
+    def _told(self, done: StepRun) -> Callable[[list[str]], None]:
+        def tell(lines: list[str]) -> None:
+            done.lines += lines
             for crash in list(self._runner.crashes):
-                if (crash.job, crash.node) == (self._job.name, self._index) and re.search(crash.line, line):
+                if (crash.job, crash.node) == (self._job.name, self._index) and crash.due(lines):
                     self._runner.crashes.remove(crash)
                     self._container.kill()
 
@@ -211,7 +210,7 @@ class _Node:
     def _checkout(self, step: Step, done: StepRun) -> int:
         pipeline = self._job.workflow.pipeline
         clone = f"git clone --quiet '{self._runner.repository}' . && git checkout --quiet '{pipeline.revision}'"
-        return self._container.run(clone, "/bin/bash -eo pipefail", {}, self._told(done))
+        return self._container.run(clone, JobPlan.shell, {}, self._told(done))
 
     def _persist(self, step: Step, done: StepRun) -> None:
         layer = self._job.layer / str(self._index)

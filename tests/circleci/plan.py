@@ -36,6 +36,8 @@ class JobPlan:
     requires: tuple[Requirement, ...] = ()
     contexts: tuple[str, ...] = ()
     serial_group: str = ""
+    group: str = ""
+    """The job group that it stands in; with a serial group, all of it runs as one."""
     steps: tuple[Step, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     working_directory: str = "~/project"

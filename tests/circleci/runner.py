@@ -14,6 +14,7 @@ rights, uploads, and time (a workspace expires when the test says so).
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import threading
 import uuid
@@ -45,11 +46,15 @@ class Context:
 
 @dataclass(frozen=True)
 class Crash:
-    """Container `node` of this job is killed when a line of its output matches."""
+    """Container `node` of this job is killed when a line of its output matches, or as soon as `seen` says so."""
 
     job: str
-    line: str
     node: int = 0
+    line: str = ""
+    seen: Callable[[], bool] = bool
+
+    def due(self, lines: list[str]) -> bool:
+        return (bool(self.line) and any(re.search(self.line, line) for line in lines)) or self.seen()
 
 
 class RunPipeline:
@@ -188,6 +193,10 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends what still runs."""
         for workflow in self._workflows():
             if not workflow.ended:
                 workflow.cancel()

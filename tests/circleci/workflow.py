@@ -72,13 +72,15 @@ class RunWorkflow:
         return [other for other in self.jobs if other.name in names]
 
     def kept(self) -> dict[str, RunJob]:
-        """What "rerun from failed" does not run again: jobs that succeeded, and need none that runs again."""
-        return {job.name: job for job in self.jobs if job.status == "success" and all(other.status == "success" for other in self.before(job))}
+        """What "rerun from failed" does not run again: jobs that succeeded, and need none that runs again. A serial job group runs again as one."""
+        good = {job.name for job in self.jobs if job.status == "success" and all(other.status == "success" for other in self.before(job))}
+        broken = {job.plan.group for job in self.jobs if job.plan.serial_group and job.plan.group and job.name not in good}
+        return {job.name: job for job in self.jobs if job.name in good and job.plan.group not in broken}
 
     def advance(self) -> None:
         """Begins every job that may begin, and ends those that never will. Called after each change."""
         with self.pipeline.runner.changed:
-            while any([self._advanced(job) for job in self.jobs]):  # a list: each job is looked at
+            while any([self._advanced(job) for job in self.jobs]) or self.pipeline.runner.serial.settle():  # a list: each job is looked at
                 pass
             self.pipeline.runner.changed.notify_all()
         if self.status == "failed" and self.ended and self.auto_reruns_left and not self.canceled:
@@ -110,14 +112,12 @@ class RunWorkflow:
         thread.start()
 
     def _run(self, job: RunJob) -> None:
-        runner, status = self.pipeline.runner, "failed"
+        status = "failed"
         try:
             status = job.run()
         finally:
-            with runner.changed:
+            with self.pipeline.runner.changed:
                 job.status = status
-                if job.plan.serial_group:
-                    runner.serial.leave(job)
                 self.advance()
 
     def approve(self, approval: str) -> None:
