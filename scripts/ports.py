@@ -270,6 +270,10 @@ class Registry(Protocol):
         """The digest of files fetched before."""
         ...
 
+    def requirements(self, version: ModelVersion) -> list[str]:
+        """The lines of the requirements file that was saved with the model, as they are; none where it has none."""
+        ...
+
     def load(self, folder: Path) -> Model: ...
 
 

@@ -20,6 +20,7 @@ from scripts.ports import Model, ModelVersion
 
 # Written by MLflow into each download (3.17): not the model's.
 _NOT_THE_MODELS = frozenset({"registered_model_meta"})
+_REQUIREMENTS, _CONDA = "requirements.txt", "conda.yaml"
 # Servers of now take 100,000 characters (3.17), older ones this many; longer ones are refused.
 _TAG_CHARS = 5_000
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -95,6 +96,21 @@ class MlflowRegistry:
 
     def digest(self, folder: Path) -> str:
         return digests.of_folder(folder, ignore=_NOT_THE_MODELS)
+
+    def requirements(self, version: ModelVersion) -> list[str]:
+        self.version(version.name, version.version)
+        uri = f"models:/{version.name}/{version.version}"
+        with tempfile.TemporaryDirectory() as folder, self._translated(f"the requirements of model {version.name} version {version.version}"):
+            # Its requirements.txt alone where it has one; get_model_dependencies fetches the whole model for it (3.17), which may be gigabytes.
+            names = {file.path.rpartition("/")[2] for file in mlflow.artifacts.list_artifacts(artifact_uri=uri, tracking_uri=self._uri)}
+            if _REQUIREMENTS in names:
+                path = mlflow.artifacts.download_artifacts(f"{uri}/{_REQUIREMENTS}", dst_path=folder, tracking_uri=self._uri)
+            elif _CONDA in names:
+                model = mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=self._uri)
+                path = mlflow.pyfunc.get_model_dependencies(model, format="pip")
+            else:
+                return []
+            return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
 
     def load(self, folder: Path) -> Model:
         """The last one is kept: whoever fills shard after shard, or asks a model for its dimension and then embeds, loads it once."""
