@@ -19,7 +19,17 @@ from scripts.adapters.circleci_http import Patience
 from scripts.errors import KitError, Refused, Unreachable, UsageError
 from scripts.settings import PipelineSettings
 from tests.circleci.api import APP, DEFINITION, OAUTH, TOKEN, StandIn
-from tests.circleci.faults import ACCEPTS_AND_CLOSES, ACCEPTS_AND_FAILS, CLOSES, DENIED, HANGS, Fault, garbage, skipped, too_many
+from tests.circleci.faults import (
+    ACCEPTS_AND_CLOSES,
+    ACCEPTS_AND_FAILS,
+    CLOSES,
+    DENIED,
+    HANGS,
+    Fault,
+    garbage,
+    skipped,
+    too_many,
+)
 from tests.circleci.still import Job, Workflow
 
 SOON = Patience(total=3, connect=1, silence=0.3, pause=0.01)
@@ -228,11 +238,15 @@ def test_whoever_answers_a_byte_at_a_time_is_not_waited_for(circleci):
     assert "no answer within" in told, "the whole of it would be no JSON"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"<html>Welcome</html>", b"", b"[]", b"null", b"17", b"{}", b'{"id": 7, "number": 1}', b'{"id": "../../x", "number": 1}', b"\xff\xfe", b"[" * 100_000,
-     b'{"id": "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", "number": "1"}', b'{"id": "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", "number": true}', b"1" * 10_000],
-)  # fmt: skip
+_SOME_ID = b"1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
+NO_PIPELINES = [
+    *(b"<html>Welcome</html>", b"", b"[]", b"null", b"17", b"{}", b"\xff\xfe", b"[" * 100_000, b"1" * 10_000),
+    *(b'{"id": 7, "number": 1}', b'{"id": "../../x", "number": 1}'),
+    *(b'{"id": "%s", "number": "1"}' % _SOME_ID, b'{"id": "%s", "number": true}' % _SOME_ID, b'{"id": "%s"}' % _SOME_ID),
+]
+
+
+@pytest.mark.parametrize("body", NO_PIPELINES)
 def test_what_is_no_pipeline_is_none(circleci, body):
     """In one line, whatever was said instead."""
     circleci.misbehave(garbage(body, 201))
@@ -304,7 +318,8 @@ def test_what_waits_is_found_on_every_page():
         pipeline = client(circleci).start(RELEASE).id
         old, new = circleci.still.hold(pipeline), circleci.still.hold(pipeline, job="hold-rollback", workflow="rollback")
         circleci.still.hold(pipeline).status = "canceled"
-        circleci.still.pipelines[0].workflows[:0] = [Workflow("release", "success", [Job("validate")]), Workflow("ci", "running", [Job("lint", status="running")])]
+        others = [Workflow("release", "success", [Job("validate")]), Workflow("ci", "running", [Job("lint", status="running")])]
+        circleci.still.pipelines[0].workflows[:0] = others
         found = client(circleci).waiting(pipeline)
         workflow = circleci.still.pipelines[0].workflows[3]
     assert [(each.approval, each.job, each.workflow_name) for each in found] == [(new.id, "hold-rollback", "rollback"), (old.id, "hold", "release")]
