@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts import __version__, console, options
+from scripts.approve_commands import approve
 from scripts.canary_commands import canary
+from scripts.ci_commands import discard, requirements
 from scripts.errors import KitError
 from scripts.golden_commands import golden
 from scripts.release_commands import reconcile, trigger, watch
 from scripts.role_commands import roles
+from scripts.webhook_commands import webhook
 
 if TYPE_CHECKING:
     from scripts.cluster import Crew
@@ -280,12 +283,8 @@ def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> No
     console.show(result, as_json)
 
 
-main.add_command(trigger)
-main.add_command(reconcile)
-main.add_command(watch)
-main.add_command(canary)
-main.add_command(golden)
-main.add_command(roles)
+for command in (webhook, trigger, reconcile, watch, approve, discard, requirements, canary, golden, roles):
+    main.add_command(command)
 
 
 @main.command(epilog="Example:  python -m scripts demo --folder demo_run")
