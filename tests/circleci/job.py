@@ -82,6 +82,11 @@ class RunJob:
         """What it persisted; a folder per container."""
         return self.folder / "workspace"
 
+    @property
+    def environments(self) -> list[dict[str, str]]:
+        """What each container's steps find in their environment."""
+        return [container.environment for container in self._containers]
+
     def log(self, node: int | None = None) -> str:
         """All output, or that of one container."""
         steps = [step for step in list(self.steps) if node in (None, step.node)]
@@ -201,9 +206,9 @@ class _Node:
         def tell(lines: list[str]) -> None:
             done.lines += lines
             for crash in list(self._runner.crashes):
-                if (crash.job, crash.node) == (self._job.name, self._index) and crash.due(lines):
-                    self._runner.crashes.remove(crash)
+                if (crash.job, crash.node) == (self._job.name, self._index) and crash.due(lines, self._container.work):
                     self._container.kill()
+                    self._runner.crashes.remove(crash)
 
         return tell
 

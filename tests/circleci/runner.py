@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import re
 import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ from tests.circleci.values import ConfigFault
 from tests.circleci.workflow import RunWorkflow
 
 CONFIG = ".circleci/config.yml"
+INSTALLED = "kit-"
+"""Caches whose key begins so hold the kit's dependencies in .venv: here a link to those that run the tests, so that nothing is installed."""
 
 
 @dataclass
@@ -46,15 +49,15 @@ class Context:
 
 @dataclass(frozen=True)
 class Crash:
-    """Container `node` of this job is killed when a line of its output matches, or as soon as `seen` says so."""
+    """Container `node` of this job is killed when a line of its output matches, or as soon as this file is in its working directory."""
 
     job: str
     node: int = 0
     line: str = ""
-    seen: Callable[[], bool] = bool
+    file: str = ""
 
-    def due(self, lines: list[str]) -> bool:
-        return (bool(self.line) and any(re.search(self.line, line) for line in lines)) or self.seen()
+    def due(self, lines: list[str], folder: Path) -> bool:
+        return any(self.line and re.search(self.line, line) for line in lines) or bool(self.file and (folder / self.file).exists())
 
 
 class RunPipeline:
@@ -140,6 +143,7 @@ class Runner:
         self.repository, self.folder, self.slug = repository, folder, slug
         self.contexts = dict(contexts or {})
         self.caches = Caches(folder / "caches")
+        self.caches.seed(INSTALLED, ".venv", Path(sys.prefix))
         self.serial = SerialGroups()
         self.crashes: list[Crash] = []
         self.changed = threading.Condition(threading.RLock())

@@ -144,15 +144,16 @@ class RunWorkflow:
 
     def wait(self, timeout: float = 240) -> str:
         """The status in which it ends or waits for a person."""
-        self.pipeline.runner.wait_for(lambda: self.ended or self.status == "on_hold", timeout, self._described)
+        self.pipeline.runner.wait_for(lambda: self.ended or self.status == "on_hold", timeout, self.report)
         return self.status
 
     def wait_for(self, job: str, status: str, timeout: float = 240) -> RunJob:
         """Until this job has this status, or can never have it."""
         found = self.job(job)
-        self.pipeline.runner.wait_for(lambda: found.status == status or found.ended, timeout, self._described)
+        self.pipeline.runner.wait_for(lambda: found.status == status or found.ended, timeout, self.report)
         return found
 
-    def _described(self) -> str:
+    def report(self) -> str:
+        """Where each job stands, and the end of what it printed; for the message of a test that fails."""
         logs = "\n".join(f"--- {job.name}: {job.status}\n{job.log()[-2000:]}" for job in self.jobs if job.steps)
         return f"workflow {self.name}: {self.statuses()}\n{logs}"

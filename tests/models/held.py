@@ -1,0 +1,30 @@
+"""A test model: `words`, but in a pipeline's `embed` it waits until the file exists that its artifact `gate` names. It says so by a file `waiting`."""
+
+import os
+import time
+import zlib
+from pathlib import Path
+
+import mlflow
+import numpy as np
+
+DIMENSION = 64
+
+
+class Held(mlflow.pyfunc.PythonModel):
+    def load_context(self, context) -> None:
+        self._gate = Path(Path(context.artifacts["gate"]).read_text())
+
+    def predict(self, context, model_input: list[str]) -> np.ndarray:
+        if os.environ.get("CIRCLE_JOB") == "embed":
+            Path("waiting").touch()
+            while not self._gate.exists():
+                time.sleep(0.05)
+        vectors = np.full((len(model_input), DIMENSION), 1e-3, dtype=np.float32)
+        for row, text in enumerate(model_input):
+            for word in text.lower().replace(".", " ").split():
+                vectors[row, zlib.crc32(word.encode()) % DIMENSION] += 1
+        return vectors
+
+
+mlflow.models.set_model(Held())
