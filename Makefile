@@ -30,8 +30,8 @@ lint: | $(VENV)/bin/python  ## ruff, over the kit and its tests
 
 # CircleCI's own program compiles the file in CircleCI's cloud, so it needs an account; the tests check the file without either.
 circleci-validate:  ## .circleci/config.yml, by CircleCI's own program
-	@command -v circleci >/dev/null || { echo "circleci is not installed: https://circleci.com/docs/local-cli/ (the npm package circleci-cli is another program)." >&2; exit 1; }
-	@circleci config validate .circleci/config.yml
+	@command -v circleci >/dev/null || { echo "circleci is not installed, see https://cli.circleci.com (the npm package circleci-cli is another program)." >&2; exit 1; }
+	@circleci config validate
 
 environment: $(VENV)/.test $(VENV)/.$(MILVUS)  ## install what the tests need
 

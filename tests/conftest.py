@@ -17,7 +17,9 @@ from tests.servers import MilvusServer, MlflowServer
 ROOT = Path(__file__).resolve().parent.parent
 # Read here because `no_ambient_settings` hides MILVUS_* from the tests.
 MILVUS_WHEEL = Path(os.environ.get("MILVUS_WHEEL_DIR", Path(sys.prefix) / "milvus-2.3.5"))
-SERVER_FIXTURES = {"milvus_wheel", "mlflow_server", "postgres_server", "s3_server"}
+# The address of one that is running already, as a service container beside the tests. Tests that start or kill a server need the wheel.
+RUNNING_MILVUS = os.environ.get("KIT_TEST_MILVUS_URI", "")
+SERVER_FIXTURES = {"milvus_wheel", "milvus_server", "mlflow_server", "postgres_server", "s3_server"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,14 @@ class MilvusAddress:
     kind: str
     uri: str
     token: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunningMilvus:
+    """A Milvus that was there before the tests, with the password that it comes with."""
+
+    uri: str
+    token: str = MilvusServer.token
 
 
 def needs(condition: bool, reason: str) -> None:
@@ -68,9 +78,12 @@ def milvus_wheel() -> Path:
 
 
 @pytest.fixture(scope="session")
-def milvus_server(milvus_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+def milvus_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer | RunningMilvus]:
     """One real Milvus for all tests; ask for `milvus` to have it empty."""
-    with MilvusServer(tmp_path_factory.mktemp("milvus"), milvus_wheel) as server:
+    if RUNNING_MILVUS:
+        yield RunningMilvus(RUNNING_MILVUS)
+        return
+    with MilvusServer(tmp_path_factory.mktemp("milvus"), request.getfixturevalue("milvus_wheel")) as server:
         yield server
 
 
@@ -98,7 +111,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def empty_milvus_server(milvus_server: MilvusServer) -> Iterator[MilvusServer]:
+def empty_milvus_server(milvus_server: MilvusServer | RunningMilvus) -> Iterator[MilvusServer | RunningMilvus]:
     """The real Milvus alone, for what only a server has; emptied after the test."""
     yield milvus_server
     _empty(milvus_server)
@@ -110,11 +123,11 @@ def milvus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MilvusAdd
     if request.param == "lite":
         yield MilvusAddress("lite", str(tmp_path / "milvus.db"), "")
     else:
-        server: MilvusServer = request.getfixturevalue("empty_milvus_server")
+        server: MilvusServer | RunningMilvus = request.getfixturevalue("empty_milvus_server")
         yield MilvusAddress("server", server.uri, server.token)
 
 
-def _empty(server: MilvusServer) -> None:
+def _empty(server: MilvusServer | RunningMilvus) -> None:
     """Drop every alias, then every collection.
 
     An alias whose collection was dropped before it stays and cannot be found: 2.3.5 neither lists nor describes it, yet
