@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts import __version__, console, options
+from scripts import __version__, console, notifying, options
 from scripts.approve_commands import approve
 from scripts.canary_commands import canary
 from scripts.ci_commands import discard, requirements
@@ -175,6 +175,7 @@ def validate(config: Path, as_json: bool, pair: str | None, out: Path | None, re
 
     with console.opened(config) as kit:
         result = job(kit, pair_file.named(kit, pair), log=log, tell=lambda step: click.echo(f"validate: {step}", err=True))
+        notifying.judged(kit, result)
     wanted = ((out, result.write), (report, result.report))
     console.show(result, as_json, *(partial(write, path) for path, write in wanted if path))
 
@@ -207,7 +208,9 @@ def promote(config: Path, as_json: bool, pair: str | None, evidence: str | None,
 
     with console.opened(config) as kit:
         approval = Approval(evidence, reason, kit.settings.environment.build_id)
-        result = job(kit, pair_file.named(kit, pair), approval, dry_run=dry_run, tell=console.tell_step)
+        name = pair_file.named(kit, pair)
+        with notifying.notifying(kit, notifying.Attempt("promotion", name, reason), dry_run=dry_run) as told:
+            told(result := job(kit, name, approval, dry_run=dry_run, tell=console.tell_step))
     console.show(result, as_json)
 
 
@@ -222,7 +225,8 @@ def rollback(config: Path, as_json: bool, to: str | None, reason: str, dry_run: 
 
     name = pair_file.read(to) if to is not None else None
     with console.opened(config) as kit:
-        result = job(kit, to=name, reason=reason, dry_run=dry_run, tell=console.tell_step)
+        with notifying.notifying(kit, notifying.Attempt("rollback", name or "", reason), dry_run=dry_run) as told:
+            told(result := job(kit, to=name, reason=reason, dry_run=dry_run, tell=console.tell_step))
     console.show(result, as_json)
 
 
