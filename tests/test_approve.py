@@ -99,9 +99,9 @@ def test_what_waits_is_shown_with_all_that_a_yes_rests_on(world):
         "nDCG@10 ",
         f"compared with {world.production}",
         f"evidence {digest}",
-        "validated 0.0 days ago; too old after ",
+        "validated 0.0 hours ago; too old after ",
         "the evidence still holds",
-        f"approve it at {world.circleci.url}/pipelines/gh/acme/promotion/",
+        f"report, and a button for it: {world.circleci.url}/pipelines/gh/acme/promotion/",
         "built by https://circleci.com/gh/acme/promotion/41",
         "the restricted context of the job `promote`",
     ):
@@ -250,6 +250,7 @@ def test_a_service_without_a_project_says_so(world):
     """One line that names the setting."""
     world.shop.configure()
     assert "Set pipeline: {project: gh/…/…}" in world.refused(world.pair, exit_code=2)
+    assert "Set pipeline: {project: gh/…/…}" in world.refused(exit_code=2)
 
 
 def test_words_that_make_no_sense_are_refused(world):

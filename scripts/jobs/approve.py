@@ -12,7 +12,7 @@ from scripts.catalogue import Catalogue, Entry
 from scripts.errors import Refused, UsageError
 from scripts.evidence import Evidence, Moment
 from scripts.jobs.promote import Approval
-from scripts.pipelines import Waiting
+from scripts.pipelines import Pipelines, Waiting
 from scripts.ports import Parts
 from scripts.report import words
 
@@ -40,7 +40,7 @@ class Candidate:
             lines += [f"  {line}" for line in _told(self.stamped, self.now, self.max_age)]
         holds = "the evidence still holds, as far as can be seen without the source"
         lines.append(f"  WOULD BE REFUSED: {self.problem}" if self.problem else f"  {holds}")
-        lines += [f"  approve it at {each.url}" for each in self.waiting]
+        lines += [f"  report, and a button for it: {each.url}" for each in self.waiting]
         return [*lines, *([f"  built by {words.printable(build.url)}"] if build.url else [])]
 
     def facts(self) -> dict[str, Any]:
@@ -95,9 +95,11 @@ class Approved:
 
 
 def waiting(parts: Parts) -> Candidates:
-    """Reads only: Milvus, the golden suite and the CI system, and neither source nor MLflow."""
+    """Reads only: Milvus, the golden suite and the CI system, and neither source nor MLflow. Raises UsageError where no CI system is configured,
+    Unreachable where it is, or does not let us look."""
+    pipelines = parts.pipelines
     world = catalogue.read(parts.store, parts.settings)
-    return Candidates(tuple(_candidates(parts, world)))
+    return Candidates(tuple(_candidates(parts, world, pipelines)))
 
 
 def approve(parts: Parts, pair: str, *, digest: str | None = None) -> Approved:
@@ -123,7 +125,7 @@ def approve(parts: Parts, pair: str, *, digest: str | None = None) -> Approved:
     return Approved(pair, entry.stamp.evidence_digest, held[0])
 
 
-def _candidates(parts: Parts, world: Catalogue) -> Iterator[Candidate]:
+def _candidates(parts: Parts, world: Catalogue, pipelines: Pipelines) -> Iterator[Candidate]:
     for entry in world.entries:
         if entry.is_production or not entry.stamp.evidence_digest:
             continue
@@ -131,7 +133,7 @@ def _candidates(parts: Parts, world: Catalogue) -> Iterator[Candidate]:
         retired = entry.stamp.retired_at
         if retired and (stamped is None or stamped.judged_at < retired):
             continue  # it had its turn, and was not validated again since
-        if held := parts.pipelines.waiting(entry.stamp.build.id):
+        if held := pipelines.waiting(entry.stamp.build.id):
             yield Candidate(entry, held, stamped, problem, parts.now(), timedelta(days=parts.settings.promotion.approval_max_age_days))
 
 
@@ -181,5 +183,6 @@ def _told(stamped: Evidence, now: datetime, max_age: timedelta) -> Iterator[str]
     than = stamped.production or "nothing, for it is the first"
     yield f"{words.counted(stamped.queries, 'query', 'queries')}, {words.counted(stamped.rows, 'row')}; compared with {than}"
     yield f"evidence {stamped.digest}"
-    days, until = (now - stamped.judged_at) / timedelta(days=1), stamped.judged_at + max_age
-    yield f"validated {days:.1f} days ago; too old after {until:%Y-%m-%d %H:%M} UTC"
+    age, until = now - stamped.judged_at, stamped.judged_at + max_age
+    ago = f"{age / timedelta(days=1):.1f} days" if age > timedelta(days=2) else f"{age / timedelta(hours=1):.1f} hours"
+    yield f"validated {ago} ago; too old after {until:%Y-%m-%d %H:%M} UTC"

@@ -13,6 +13,8 @@ When it ends it fails the test if a request, or an answer of its own, was not of
 from __future__ import annotations
 
 import json
+import ssl
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.certificates import Signed
 from tests.circleci import shapes
 from tests.circleci.faults import Fault
 from tests.circleci.still import Still
@@ -92,7 +95,9 @@ class Started:
 class StandIn:
     """`project` is OAUTH or APP. With `declared`, other pipeline parameters are refused, as CircleCI does. A list gives `page` items at once."""
 
-    def __init__(self, runner: Runner | None = None, *, project: str = OAUTH, declared: Sequence[str] | None = None, page: int = 20) -> None:
+    def __init__(
+        self, runner: Runner | None = None, *, project: str = OAUTH, declared: Sequence[str] | None = None, page: int = 20, tls: Signed | None = None
+    ) -> None:
         self.still = Still()
         self.runner: Runner = runner or self.still
         self.project, self.definition = project, DEFINITION if project == APP else ""
@@ -103,9 +108,12 @@ class StandIn:
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self._faults: list[tuple[str, Fault]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stand_in": self}))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"stand_in": self}))
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls.certificate, tls.key)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     @property
     def section(self) -> dict[str, str]:
@@ -143,6 +151,15 @@ class StandIn:
         self._server.server_close()
         if kind is None:
             assert not self.misshapen, self.misshapen
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *request: Any) -> None:
+        """A client that hung up is the client's to tell."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(*request)
 
 
 class _Handler(BaseHTTPRequestHandler):
