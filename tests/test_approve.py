@@ -10,17 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scripts.adapters.milvus import MilvusStore
-from scripts.approve_commands import approve as command
-from scripts.cli import main
 from scripts.evidence import Evidence
 from scripts.pair import Stamp
 from tests.circleci.api import TOKEN, StandIn
 from tests.circleci.faults import ACCEPTS_AND_CLOSES, DENIED, Fault
 from tests.circleci.still import Job
 from tests.shop import Shop, refusal
-
-if "approve" not in main.commands:
-    main.add_command(command)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from scripts.report import words
 MAX_BYTES = 4 * 2**20
 """A page of a list has some tens of kB."""
 MAX_MESSAGE_CHARS = 300
+_DISTRUST = "CERTIFICATE_VERIFY_FAILED"
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Http:
             try:
                 answer = self._once(method, path, what, deadline, signed)
             except (OSError, ValueError, HTTPError) as error:  # whatever requests raises is an OSError
-                failure = Unreachable(f"{self.server} cannot be asked: {self._why(error)}.", hint="Is pipeline.url right, and CircleCI up?")
+                failure = Unreachable(f"{self.server} cannot be asked: {self._why(error)}.", hint=_hint(error))
                 if unsure and not _was_never_sent(error):
                     raise Unreachable(failure.what, hint=unsure) from None
                 if _is_hopeless(error):
@@ -167,7 +169,8 @@ class Http:
         cause: Any = error.args[0] if isinstance(error, requests.RequestException) and error.args else error
         cause = getattr(cause, "reason", None) or cause
         text = words.printable(str(cause)).replace(self._token.get_secret_value(), "…")
-        return words.shortened(shown(text.rpartition(">: ")[2] or text), MAX_MESSAGE_CHARS).rstrip(".") or type(error).__name__
+        text = re.sub(r"^(<\S+ object at \w+>|HTTPS?Connection\(.*?\)): ", "", text)
+        return words.shortened(shown(text), MAX_MESSAGE_CHARS).rstrip(".") or type(error).__name__
 
 
 class _Signed(requests.auth.AuthBase):
@@ -186,6 +189,12 @@ class _Signed(requests.auth.AuthBase):
         return request
 
 
+def _hint(error: Exception) -> str:
+    if _DISTRUST in str(error):
+        return "REQUESTS_CA_BUNDLE names the file of the authorities to trust."
+    return "Is pipeline.url right, and CircleCI up?"
+
+
 def _is_hopeless(error: Exception) -> bool:
     """Trying again would give the same: too long an answer, a certificate that is not trusted, an address or a proxy that makes no sense."""
     return isinstance(error, ValueError) or _is_no_connection(error)
@@ -200,7 +209,7 @@ def _is_no_connection(error: Exception) -> bool:
     """Of what is not an exception of requests it is only a file of authorities that is missing."""
     wrong = (requests.exceptions.InvalidURL, requests.exceptions.InvalidProxyURL)
     raw = isinstance(error, OSError) and not isinstance(error, requests.RequestException)
-    return raw or isinstance(error, wrong) or "CERTIFICATE_VERIFY_FAILED" in str(error)
+    return raw or isinstance(error, wrong) or _DISTRUST in str(error)
 
 
 def _seconds(retry_after: str) -> float:
