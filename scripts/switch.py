@@ -154,12 +154,13 @@ def plan_promotion(catalogue: Catalogue, entry: Entry, reason: str = "") -> Swit
     return SwitchPlan(Kind.PROMOTION, catalogue.alias, catalogue.target, catalogue.production, entry, _fit(reason))
 
 
-def plan_rollback(catalogue: Catalogue, *, to: str | None = None, reason: str = "", held_for: str = "") -> SwitchPlan:
-    """A plan to the pair that production replaced, or to the one named. An unfinished rollback is finished before another begins; `held_for` is what
-    the lock was taken for, where nobody let go of it: then also a rollback is unfinished that had done all but that."""
+def plan_rollback(catalogue: Catalogue, *, to: str | None = None, reason: str = "", begun: str = "") -> SwitchPlan:
+    """A plan to the pair that production replaced, or to the one named. An unfinished rollback is finished before another begins; `begun` is what
+    the lock was taken for, where nobody let go of it: then also a rollback is unfinished that had done all but that. Or it is what was asked for
+    before by who asks now."""
     production = catalogue.production
     if production and to in (None, production.pair.collection):
-        if Kind.ROLLBACK in (production.stamp.unfinished, production.stamp.untold) or held_for == f"{Kind.ROLLBACK} to {production.pair}":
+        if Kind.ROLLBACK in (production.stamp.unfinished, production.stamp.untold) or begun == f"{Kind.ROLLBACK} to {production.pair}":
             return _finish(catalogue, production, Kind.ROLLBACK)
     if to is None:
         catalogue.refuse_unreadable_production()

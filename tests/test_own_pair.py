@@ -64,6 +64,16 @@ def test_a_pipeline_promotes_only_on_evidence_that_it_made(lite_shop):
     assert lite_shop.do("promote", "--evidence", digest, **PIPELINE)["to"] == pair
 
 
+def test_a_rollback_that_is_run_again_in_its_pipeline_goes_no_further_back(shop):
+    """A rerun of a job that was done says so; another pipeline, or a person, means another rollback."""
+    first, second, third = (shop.promote("words") for _ in range(3))
+    assert shop.do("rollback", **PIPELINE)["to"] == second
+    again = shop.do("rollback", **PIPELINE)
+    assert (again["to"], shop.production()) == (second, second)
+    assert len([act for act in shop.do("history")["acts"] if act["kind"] == "rollback"]) == 1
+    assert shop.do("rollback", **OTHER)["to"] == first
+
+
 def test_a_pair_file_still_names_it(lite_shop):
     """In a pipeline whose workspace has one, and outside of any."""
     lite_shop.stage("words")

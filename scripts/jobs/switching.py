@@ -180,7 +180,9 @@ class Switching:
             self._lock.record(act)
 
     def _act(self, outcome: str = "done") -> Act:
-        return self.plan.act(self.parts.now(), self.parts.settings.environment.build_url, outcome)
+        environment = self.parts.settings.environment
+        act = self.plan.act(self.parts.now(), environment.build_url, outcome)
+        return act.model_copy(update={"details": act.details | {"pipeline": environment.build_id}}) if environment.build_id else act
 
     def _go_back(self, steps: tuple[Step, ...], why: str) -> Switched:
         """The promotion failed after its switch: both it and the way back are recorded. What is left of that, if this is interrupted, the same
