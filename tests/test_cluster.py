@@ -18,8 +18,8 @@ from pymilvus import MilvusClient
 
 from scripts.adapters.milvus import MilvusStore
 from scripts.records import Faults
-from scripts.sync_report import SyncReport
 from scripts.settings import BadRow, SourceSettings
+from scripts.sync_report import SyncReport
 from tests.conftest import needs
 from tests.ray_cluster import RayCluster
 from tests.servers import free_ports

@@ -1,4 +1,4 @@
-"""A test model: `words`, but in a pipeline's `embed` it waits until the file exists that its artifact `gate` names. It says so by a file `waiting`."""
+"""A test model: `words`, and better at it, but in a pipeline's `embed` it waits until the file exists that its artifact `gate` names; a file `waiting` says so."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 
-DIMENSION = 64
+DIMENSION = 1024  # so that no two words share a place, and no two products are alike
 
 
 class Held(mlflow.pyfunc.PythonModel):
