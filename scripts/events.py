@@ -44,10 +44,9 @@ class Event:
 
     def is_for(self, settings: Settings) -> bool:
         """Whether this is the sign of that service's candidate."""
-        if self.model != settings.model.name:
-            return False
         tag = settings.pipeline.event_tag if settings.pipeline else ""
-        return self.sign == (tag if self.kind is Kind.TAG else settings.model.candidate)
+        awaited = tag if self.kind is Kind.TAG else settings.model.candidate
+        return bool(awaited) and (self.model, self.sign) == (settings.model.name, awaited)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,7 @@ def _of(hooks: Webhooks, webhook: Webhook, wanted: Sequence[str], key: bytes) ->
         yield Checked(f"{what} is active", Fault("It is disabled.", "Run `webhook register` again."))
     if missing := [event for event in wanted if event not in webhook.events]:
         yield Checked(f"{what} has the events", Fault(f"It lacks {', '.join(missing)}.", "Run `webhook register` again."))
-    tested = [webhooks.fault_of(hooks.test(webhook, event)) for event in wanted or webhook.events[:1]]
-    fault = next((each for each in tested if each), None)
+    fault = next(filter(None, (webhooks.fault_of(hooks.test(webhook, event)) for event in wanted or webhook.events[:1])), None)
     yield Checked(f"{what}: MLflow's test is taken", fault)
     if fault:
         yield _from_here(hooks, webhook.url, key)
@@ -94,10 +93,9 @@ def _of(hooks: Webhooks, webhook: Webhook, wanted: Sequence[str], key: bytes) ->
 def _from_here(hooks: Webhooks, url: str, key: bytes) -> Checked:
     """Tells whether it is the receiver or MLflow that has another secret, or cannot be reached."""
     tried = hooks.knock(url, key)
-    what = f"{url}: a delivery that is signed here is taken"
-    if tried.status is None:
-        return Checked(what, Fault("There is no answer here either.", "Is the receiver up? It may also be that only MLflow's server can reach it."))
     fault = webhooks.fault_of(tried)
-    if fault is None or tried.status != 401:
-        return Checked(what, fault)
-    return Checked(what, Fault("The receiver has another WEBHOOK_SECRET than this command.", "Set the same one for both, then run `webhook register` again."))
+    if tried.status is None:
+        fault = Fault("There is no answer here either.", "Is the receiver up? Or can only MLflow's server reach it?")
+    elif fault and tried.status == 401:
+        fault = Fault("The receiver has another WEBHOOK_SECRET than this command.", "Set the same one for both, then register again.")
+    return Checked(f"{url}: a delivery that is signed here is taken", fault)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,8 +59,15 @@ def register(hooks: Webhooks, services: Sequence[Settings], url: str, key: bytes
         raise Refused(unreadable.what, hint=unreadable.hint)
     same = [webhook for webhook in hooks.all() if webhook.url == url]
     webhook = hooks.update(same[0], wanted, key) if same else hooks.create(webhooks.NAME, url, wanted, key)
-    tests = tuple((event, webhooks.fault_of(hooks.test(webhook, event))) for event in wanted)
-    return Registered(webhook, not same, tests, tuple(same[1:]))
+    return Registered(webhook, not same, tuple(_tested(hooks, webhook)), tuple(same[1:]))
+
+
+def _tested(hooks: Webhooks, webhook: Webhook) -> Iterator[tuple[str, Fault | None]]:
+    """Up to the first that fails: MLflow's server takes ten seconds to give up an address, and more where that swallows what is sent."""
+    for event in webhook.events:
+        yield event, (fault := webhooks.fault_of(hooks.test(webhook, event)))
+        if fault:
+            return
 
 
 def _refuse_senseless(backend: Backend, url: str, wanted: Sequence[str]) -> None:

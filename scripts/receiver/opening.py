@@ -61,7 +61,8 @@ def run(found: Sequence[Settings], host: str, port: int, start: Start | None = N
     log, metrics = Log(sys.stderr, clean), Metrics()
     app = App(Desk(key, found, Starts(start or starting(found))), log, metrics, clean)
     with server.listening(host, port) as listener:
+        receiving = server.prepared(app.asgi(), log, metrics)
         address, port = listener.getsockname()[:2]
         log.line("info", "listening", host=address, port=port, services=", ".join(settings.service for settings in found))
-        server.serve(app.asgi(), listener, log, metrics)
+        receiving.run(sockets=[listener])
     log.line("info", "stopped")

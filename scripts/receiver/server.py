@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -26,7 +27,7 @@ STOP_S = 40
 
 
 class _Patient(H11Protocol):
-    """uvicorn's, whose patience has an end. `metrics` and `head_s` are set by `serve`."""
+    """uvicorn's, whose patience has an end. `metrics` are set by `prepared`."""
 
     metrics: Metrics
     _deadline: asyncio.TimerHandle | None = None
@@ -77,17 +78,13 @@ def listening(host: str, port: int) -> socket.socket:
         raise UsageError(f"The receiver cannot listen at {host}, port {port}: {error}.", hint="Pick others with --host and --port.") from None
 
 
-def serve(app: FastAPI, listener: socket.socket, log: Log, metrics: Metrics) -> None:
-    """Returns after SIGTERM or SIGINT, when what was under way is answered."""
+def prepared(app: FastAPI, log: Log, metrics: Metrics) -> uvicorn.Server:
+    """Its `run(sockets=[…])` returns after SIGTERM or SIGINT, when what was under way is answered."""
     logger = logging.getLogger("uvicorn")
     logger.handlers, logger.propagate = [Forwarding(log)], False
-    # uvicorn raises the signal again when it is done; that is to end nothing.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    protocol = type("Patient", (_Patient,), {"metrics": metrics})
     config = uvicorn.Config(
         app,
-        http=protocol,
+        http=type("Patient", (_Patient,), {"metrics": metrics}),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -99,4 +96,12 @@ def serve(app: FastAPI, listener: socket.socket, log: Log, metrics: Metrics) -> 
         timeout_graceful_shutdown=STOP_S,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        """Until uvicorn puts its own handlers in place; and when it is done it raises the signal again, which is then to end nothing."""
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return server
