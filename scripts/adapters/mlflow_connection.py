@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,6 @@ from mlflow.environment_variables import (
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
-from sqlalchemy.exc import SQLAlchemyError
 
 from scripts.adapters import mlflow_trust
 from scripts.addresses import shown
@@ -71,8 +71,14 @@ def translated(uri: str, what: str) -> Iterator[None]:
         if any(word in code or f"error code {word}" in line for word in _DENIED):
             raise Unreachable(f"MLflow does not let us in ({what}).", hint="Check MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD.") from None
         raise Unreachable(f"MLflow at {shown(uri)} did not answer for {what}: {line}.") from None
-    except (OSError, ImportError, ValueError, SQLAlchemyError) as error:  # a database's driver missing, its file corrupt, an odd address
+    except (OSError, ImportError, ValueError, *_of_databases()) as error:  # a database's driver missing, its file corrupt, an odd address
         raise Unreachable(f"MLflow at {shown(uri)} cannot be used for {what}: {type(error).__name__}: {one_line(error)}.") from None
+
+
+def _of_databases() -> tuple[type[Exception], ...]:
+    """What SQLAlchemy raises, where somebody loaded it: it costs a quarter of a second, and with a server nobody needs it."""
+    loaded = sys.modules.get("sqlalchemy.exc")
+    return (loaded.SQLAlchemyError,) if loaded else ()
 
 
 def one_line(message: object) -> str:
