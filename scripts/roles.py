@@ -43,7 +43,7 @@ def _of(*, everywhere: tuple[str, ...], collections: tuple[str, ...]) -> frozens
 # whether a collection is loaded.
 BUILDER = Role(
     "builder",
-    ("create", "embed", "finish", "build", "catch-up", "validate", "replay"),
+    ("create", "embed", "finish", "build", "catch-up", "validate", "replay", "webhook", "trigger", "reconcile", "watch"),
     _of(
         everywhere=("CreateCollection", "ListAliases"),
         collections=(
@@ -59,12 +59,12 @@ PROMOTER = Role(
 )
 JANITOR = Role(
     "janitor",
-    ("cleanup",),
+    ("cleanup", "discard"),
     _of(everywhere=("CreateCollection", "DropCollection", "ListAliases"), collections=("Load", "Release")),
 )
 READER = Role(
     "reader",
-    ("status", "history", "search", "golden", "scripts.serving"),
+    ("status", "history", "search", "golden", "approve", "requirements", "scripts.serving"),
     _of(everywhere=("ListAliases",), collections=("Load", "Query", "Search")),
 )
 ROLES = (BUILDER, PROMOTER, JANITOR, READER)
