@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class StepRun:
     name: str
     node: int
     code: int | None = None
+    seconds: float = 0.0
     lines: list[str] = field(default_factory=list)
 
 
@@ -183,11 +185,14 @@ class _Node:
         for attempt in range(1 + int(step.settings.get("max_auto_reruns", 0))):
             done = StepRun(step.name if not attempt else f"{step.name} (rerun {attempt})", self._index)
             self._job.steps.append(done)
+            began = time.monotonic()
             try:
                 done.code = self._actions[step.kind](self, step, done) or 0
             except (StepFailed, ConfigFault, OSError) as error:
                 done.lines.append(f"{type(error).__name__}: {error}")
                 done.code = 1
+            finally:
+                done.seconds = time.monotonic() - began
             if done.code == 0:
                 return True
         return False

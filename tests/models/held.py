@@ -1,4 +1,4 @@
-"""A test model: `words`, and better at it, but in a pipeline's `embed` it waits until the file exists that its artifact `gate` names; a file `waiting` says so."""
+"""A test model: `words`, and better at it. In a pipeline's `embed` it writes a file `waiting` and waits for the file that its artifact `gate` names."""
 
 import os
 import time
