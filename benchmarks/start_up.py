@@ -35,7 +35,7 @@ Case = tuple[list[str], dict[str, str]]
 
 def helps() -> dict[str, Case]:
     """`--help` of the whole and of every command."""
-    names = [""] + [name for name in cli.commands]
+    names = ["", *cli.commands]
     names += [f"{name} {inner}" for name, group in cli.commands.items() if isinstance(group, click.Group) for inner in group.commands]
     return {f"{name} --help".strip(): (["-m", "scripts", *name.split(), "--help"], {}) for name in names}
 
@@ -62,8 +62,8 @@ def looks(folder: Path) -> Iterator[dict[str, Case]]:
 
 def cpu_seconds(words: list[str], environment: dict[str, str]) -> float:
     """User and system seconds of a Python that does this."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MILVUS_", "MLFLOW_", "CIRCLE"))}
-    child = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=plain | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MILVUS_", "MLFLOW_", "CIRCLE"))} | environment
+    child = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=plain, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     said = child.stderr.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)

@@ -21,11 +21,8 @@ def _command(example: str) -> Callable[[Callable[..., Any]], click.Command]:
     return decorate
 
 
-_pair = click.option("--pair", metavar="PAIR", help="A pair's name, or the pair.json that `create --out` wrote. [default: the pair of this pipeline]")
-
-
 @_command("discard --reason 'approval cancelled'")
-@_pair
+@options.pair
 @options.reason
 @options.dry_run
 def discard(config: Path, as_json: bool, pair: str | None, reason: str, dry_run: bool) -> None:
@@ -40,7 +37,7 @@ def discard(config: Path, as_json: bool, pair: str | None, reason: str, dry_run:
 
 
 @_command("requirements --out requirements-model.txt")
-@_pair
+@options.pair
 @click.option("--model-version", type=click.IntRange(min=1), help="Of this version instead of the candidate.")
 @options.out
 def requirements(config: Path, as_json: bool, pair: str | None, model_version: int | None, out: Path | None) -> None:

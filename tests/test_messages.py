@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -28,12 +22,12 @@ from scripts.notifying import Attempt
 from scripts.pair import Build, Pair
 from scripts.quality.gates import Verdict
 from scripts.switch import Kind, SwitchPlan
+from tests.chat import SECRET, Chat, chatting
 from tests.test_pair import stamp
 
 THEN = datetime(2026, 3, 1, tzinfo=UTC)
 NEW, OLD = "shop_v7_0000000a", "shop_v6_0000000b"
 WHERE = Context("shop", "ann", "https://ci.test/42")
-SECRET = "T0KEN/B0X/hunter2"
 
 
 def evidence(verdict: Verdict = Verdict.PASS) -> Evidence:
@@ -144,55 +138,6 @@ def test_links_are_web_addresses_that_cannot_end_early():
     assert "<https://ci.test/a%7Cb%3Ec%20d?e=1&amp;f|Build>" in told("https://ci.test/a|b>c d?e=1&f")
     for url in ("https://u:p@ci.test/", "ftp://x", "javascript:alert(1)", ""):
         assert "Build" not in told(url), url
-
-
-class Chat(ThreadingHTTPServer):
-    """A server that notes what is posted, and answers as it is told."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.got: list[tuple[str, dict]] = []
-        self.status, self.headers, self.pause = 200, {}, 0.0
-
-    @property
-    def url(self) -> SecretStr:
-        return SecretStr(f"http://127.0.0.1:{self.server_address[1]}/{SECRET}")
-
-    def handle_error(self, request, client_address) -> None:
-        pass  # who posted did not wait
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Chat
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((self.path, json.loads(body)))
-        if self.server.pause:  # a header line at a time: no silence is long
-            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
-            for number in range(100):
-                self.wfile.write(f"X-{number}: slow\r\n".encode())
-                time.sleep(self.server.pause)
-        self.send_response(self.server.status)
-        for name, value in self.server.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(SECRET.encode())
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-
-@contextmanager
-def chatting() -> Iterator[Chat]:
-    with Chat() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

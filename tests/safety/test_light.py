@@ -35,7 +35,7 @@ def test_a_rollback_imports_neither_mlflow_nor_what_measures_before_its_switch(m
     assert NOT_NEEDED.isdisjoint(json.loads(line.removeprefix("BY THEN ")))
 
 
-HEAVY = {"pymilvus", "mlflow", "pandas", "pyarrow", "numpy", "sklearn", "scipy", "fastapi", "uvicorn", "requests", "sqlalchemy", "pydantic", "yaml", "jinja2"}
+HEAVY = set("pymilvus mlflow pandas pyarrow numpy sklearn scipy fastapi uvicorn requests sqlalchemy pydantic yaml jinja2".split())
 # Every command's help in one process, and what it took.
 HELP = """
 import json, sys
