@@ -25,6 +25,7 @@ class Place:
         self._set_up_roles()
         self.repository = repository.of_the_kit(folder / "kit")
         contexts = {context: Context(self._environment(role)) for context, role in CONTEXTS.items()}
+        contexts["promotion-production"].allowed = frozenset({"robin"})
         contexts["promotion-pipelines"] = Context({"CIRCLECI_TOKEN": "CCIPAT_fake_0123456789_not_a_token"})
         self.runner = Runner(self.repository, folder / "circleci", contexts)
         (self.repository / "services").mkdir()

@@ -34,7 +34,8 @@ def commit(repository: Path, files: Mapping[str, str]) -> Path:
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_text(text)
     _git(repository, "add", "--all")
-    _git(repository, "-c", "user.name=robin", "-c", "user.email=robin@example.com", "commit", "--quiet", "--message=files")
+    somebody = ("-c", "user.name=robin", "-c", "user.email=robin@example.com", "-c", "commit.gpgsign=false")
+    _git(repository, *somebody, "commit", "--quiet", "--allow-empty", "--message=files")
     return repository
 
 

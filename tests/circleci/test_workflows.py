@@ -10,9 +10,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from tests.circleci.api import StandIn
 from tests.circleci.place import CONTEXTS, Place
+from tests.circleci.repository import ROOT
 from tests.circleci.runner import Crash, RunPipeline
 from tests.circleci.workflow import RunWorkflow
 from tests.shop import Shop, products
@@ -283,8 +285,22 @@ def test_a_version_that_is_no_number_does_nothing_but_fail(world, version):
     assert world.approved.pairs() == before
 
 
+def test_who_may_not_promote_may_not_roll_back_either(approved, world):
+    """The context is restricted, so the job is unauthorized and production is what it was."""
+    before = approved.shop.production()
+    rollback = world.place.runner.start({"action": "rollback", "service": approved.name}, actor="mallory")
+    assert rollback.wait() == {"rollback": "unauthorized"}
+    assert approved.shop.production() == before
+
+
 def test_a_wrong_parameter_starts_nothing(world):
     """Not a workflow begins."""
     for wrong in ({"action": "destroy"}, {"action": "release", "serivce": "shop"}, {"action": "release", "shards": "2; ls"}):
         pipeline = world.place.runner.start(wrong)
         assert (pipeline.state, pipeline.workflows) == ("errored", [])
+
+
+def test_every_workflow_is_run_here():
+    """A new one needs a scenario above; the checks are those that run these tests."""
+    workflows = yaml.safe_load((ROOT / ".circleci" / "config.yml").read_text())["workflows"]
+    assert set(workflows) == {"release", "rollback", "rollback-confirmed", "cleanup", "reconcile", "checks"}

@@ -1,4 +1,4 @@
-"""A test model: `words`, and better at it. In a pipeline's `embed` it writes a file `waiting` and waits for the file that its artifact `gate` names."""
+"""A test model: `words`, and better at it. In a pipeline's `embed` it writes a file `waiting`, and waits for the file that its `gate` names."""
 
 import os
 import time
