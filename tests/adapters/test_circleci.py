@@ -162,7 +162,7 @@ def test_what_waits_is_found_on_every_page():
     assert found[0].url == f"{circleci.url}/pipelines/{OAUTH}/1/workflows/{workflow.id}"
 
 
-@pytest.mark.parametrize("pipeline", ["", "local build", "../../me", str(uuid.uuid4())])
+@pytest.mark.parametrize("pipeline", ["", "local build", "../../me", "2f0b1c9e-6a3d-4f5b-9c7e-8d1a2b3c4d5e"])
 def test_in_a_pipeline_that_nobody_knows_nothing_waits(circleci, pipeline):
     """A pair may have been built by hand, whose build id is anything."""
     assert client(circleci).waiting(pipeline) == ()
