@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -70,6 +69,8 @@ def _command(example: str, **settings: Any) -> Callable[[Callable[..., Any]], cl
 
 
 def _build_of(build_id: str | None, kit: Wiring) -> Build:
+    import secrets
+
     from scripts.pair import Build
 
     environment = kit.settings.environment

@@ -106,16 +106,19 @@ def _next(store: VectorStore, alias: str, holder: Holder, newest: Ledger | None)
         # What a holder that was taken for dead wrote down while this ledger was being made.
         if new := dict(late.written.items() - newest.written.items()):
             store.set_properties(name, new)
-    for older in known[:-1]:
-        _drop(store, ledger.name_of(alias, older))
+    for older in reversed(known[:-1]):
+        if not _drop(store, ledger.name_of(alias, older)):
+            break  # nor may this user drop those before it
     return lock
 
 
-def _drop(store: VectorStore, name: str) -> None:
+def _drop(store: VectorStore, name: str) -> bool:
+    """Whether it went: a builder or promoter may not drop anything; the janitor's next cleanup does."""
     try:
         store.drop(name)
     except KitError:
-        pass  # a promoter may not drop anything; the janitor's next cleanup does
+        return False
+    return True
 
 
 def _is_silent(store: VectorStore, alias: str, seen: Ledger) -> bool:

@@ -6,7 +6,6 @@ import string
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -21,6 +20,7 @@ from scripts.addresses import has_secret
 from scripts.environment import Environment
 from scripts.layout import FIELD_NAME, RESERVED, Consistency, FieldType, Index
 from scripts.pair import Embedding, identifier, production_alias
+from scripts.pipelines import PipelineSettings
 
 EMBEDDED_FOLDER = ".promotion"
 # Leaves room for `_v{version}_{build}` within Milvus' 255 characters.
@@ -218,36 +218,6 @@ class BulkSettings(_Section):
     @classmethod
     def _without_secrets(cls, uri: str) -> str:
         return _plain_address(uri)
-
-
-class PipelineSettings(_Section):
-    """The CircleCI project whose pipelines build and promote this service."""
-
-    project: str = Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_. -]+){2}$")
-    """Its slug: `gh/organisation/repository`, or `circleci/{organisation's id}/{project's id}` where CircleCI's GitHub App is used."""
-    definition: str = Field(default="", pattern=r"^([0-9a-fA-F-]{36})?$")
-    """The id of its pipeline definition, for projects of the GitHub App; others have none."""
-    branch: str = Field(default="main", min_length=1, max_length=255)
-    url: str = "https://circleci.com"
-    """Of CircleCI, or of a CircleCI server of one's own."""
-    event_tag: str = Field(default="", max_length=250)
-    """`stage=Staging`: a tag that makes a model version the candidate, where neither alias nor Databricks' events say so."""
-
-    @field_validator("event_tag")
-    @classmethod
-    def _name_and_value(cls, tag: str) -> str:
-        if tag and not all(tag.partition("=")[::2]):
-            raise ValueError("is not name=value, such as stage=Staging")
-        return tag
-
-    @field_validator("url")
-    @classmethod
-    def _private_on_its_way(cls, url: str) -> str:
-        """The token goes there."""
-        address = urlsplit(_plain_address(url))
-        if address.scheme == "https" and address.hostname or address.scheme == "http" and address.hostname in ("127.0.0.1", "::1", "localhost"):
-            return url.rstrip("/")
-        raise ValueError("must begin with https://, because the token is sent there")
 
 
 class Settings(_Section):

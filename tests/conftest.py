@@ -7,12 +7,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.postgres import PostgresServer, postgres_programs
 from tests.s3 import S3Server
 from tests.servers import MilvusServer, MlflowServer
+
+if TYPE_CHECKING:
+    from tests.shop import Shop
 
 ROOT = Path(__file__).resolve().parent.parent
 # Read here because `no_ambient_settings` hides MILVUS_* from the tests.
@@ -125,6 +129,22 @@ def milvus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MilvusAdd
     else:
         server: MilvusServer | RunningMilvus = request.getfixturevalue("empty_milvus_server")
         yield MilvusAddress("server", server.uri, server.token)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, milvus: MilvusAddress, mlflow_server: MlflowServer) -> Shop:
+    """A small service on an empty Milvus, embedded and real in turn."""
+    from tests.shop import Shop  # which imports MLflow
+
+    return Shop(tmp_path / "shop", milvus.uri, milvus.token, mlflow_server.uri)
+
+
+@pytest.fixture
+def lite_shop(tmp_path: Path, mlflow_server: MlflowServer) -> Shop:
+    """A small service on an embedded Milvus, for what has nothing to do with the server."""
+    from tests.shop import Shop
+
+    return Shop(tmp_path / "shop", str(tmp_path / "milvus.db"), "", mlflow_server.uri)
 
 
 def _empty(server: MilvusServer | RunningMilvus) -> None:

@@ -9,17 +9,6 @@ from scripts.adapters.milvus import MilvusStore
 from tests.shop import Shop, products, refusal
 
 
-@pytest.fixture
-def shop(tmp_path, milvus, mlflow_server) -> Shop:
-    return Shop(tmp_path / "shop", milvus.uri, milvus.token, mlflow_server.uri)
-
-
-@pytest.fixture
-def lite_shop(tmp_path, mlflow_server) -> Shop:
-    """For what has nothing to do with the kind of Milvus."""
-    return Shop(tmp_path / "shop", str(tmp_path / "milvus.db"), "", mlflow_server.uri)
-
-
 def collections(shop: Shop) -> list[str]:
     with MilvusStore(shop.milvus_uri, shop.milvus_token) as store:
         return store.collections()

@@ -11,8 +11,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from scripts.adapters.milvus import MilvusStore
 from tests.servers import MilvusServer
 from tests.shop import Shop, refusal
@@ -20,11 +18,6 @@ from tests.shop import Shop, refusal
 ROOT = Path(__file__).parents[1]
 ROWS = 12_000
 WINDOW = 4_096  # rows that `sync` takes at once: what a crash can make it do again
-
-
-@pytest.fixture
-def shop(tmp_path, milvus, mlflow_server) -> Shop:
-    return Shop(tmp_path / "shop", milvus.uri, milvus.token, mlflow_server.uri)
 
 
 def embed(shop: Shop, pair: str) -> subprocess.Popen[str]:

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.shop import Shop, refusal
-
-
-@pytest.fixture
-def shop(tmp_path, milvus, mlflow_server) -> Shop:
-    return Shop(tmp_path / "shop", milvus.uri, milvus.token, mlflow_server.uri)
+from tests.shop import refusal
 
 
 def test_a_pair_lives_its_whole_life(shop):

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
-from tests.shop import Shop, refusal
+from tests.shop import refusal
 
 PIPELINE, OTHER = {"CIRCLE_PIPELINE_ID": "6f1ed2c4-0001"}, {"CIRCLE_PIPELINE_ID": "6f1ed2c4-0002"}
-
-
-@pytest.fixture
-def shop(tmp_path, milvus, mlflow_server) -> Shop:
-    return Shop(tmp_path / "shop", milvus.uri, milvus.token, mlflow_server.uri)
-
-
-@pytest.fixture
-def lite_shop(tmp_path, mlflow_server) -> Shop:
-    return Shop(tmp_path / "shop", str(tmp_path / "milvus.db"), "", mlflow_server.uri)
 
 
 def test_every_job_finds_the_pipelines_pair_by_itself(shop):

@@ -16,16 +16,6 @@ from scripts.wiring import Wiring
 from tests.shop import Shop, products, refusal
 
 
-@pytest.fixture
-def shop(tmp_path, milvus, mlflow_server) -> Shop:
-    return Shop(tmp_path / "shop", milvus.uri, milvus.token, mlflow_server.uri)
-
-
-@pytest.fixture
-def lite_shop(tmp_path, mlflow_server) -> Shop:
-    return Shop(tmp_path / "shop", str(tmp_path / "milvus.db"), "", mlflow_server.uri)
-
-
 def validated(shop: Shop, model: str = "words") -> str:
     pair = shop.build(model)
     shop.do("validate", "--pair", pair)

@@ -15,17 +15,6 @@ FLOOR = {"gate": "floor", "measure": "nDCG@10", "at_least": 0.01}
 LOSS = {"gate": "max_loss", "measure": "nDCG@10", "at_most": 0.02}
 
 
-@pytest.fixture
-def shop(tmp_path, milvus, mlflow_server) -> Shop:
-    return Shop(tmp_path / "shop", milvus.uri, milvus.token, mlflow_server.uri)
-
-
-@pytest.fixture
-def lite_shop(tmp_path, mlflow_server) -> Shop:
-    """For what has nothing to do with the kind of Milvus."""
-    return Shop(tmp_path / "shop", str(tmp_path / "milvus.db"), "", mlflow_server.uri)
-
-
 def inconclusive(shop: Shop, pair: str, *options: str) -> str:
     """The reason why validation cannot tell. Fails itself where it can, or where the pair could be promoted all the same."""
     result = shop.run("validate", "--pair", pair, "--json", *options)

@@ -15,8 +15,7 @@ from pydantic import SecretStr
 
 from scripts.adapters.circleci_http import PATIENCE, Answer, Deadline, Http, Patience
 from scripts.errors import KitError, Refused, Unreachable, UsageError
-from scripts.pipelines import Parameters, Pipeline, Waiting
-from scripts.settings import PipelineSettings
+from scripts.pipelines import Parameters, Pipeline, PipelineSettings, Waiting
 
 MAX_PARAMETERS = 100
 MAX_PARAMETER_CHARS = 512

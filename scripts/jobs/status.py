@@ -11,7 +11,6 @@ from scripts.canary import Canary
 from scripts.catalogue import Catalogue, Entry
 from scripts.errors import KitError, Refused, UsageError
 from scripts.heartbeat import is_dead
-from scripts.jobs.catch_up import behind_source
 from scripts.ledger import Holder
 from scripts.ports import Parts, VectorStore
 
@@ -165,6 +164,8 @@ def _way_back(parts: Parts, world: Catalogue, looks: tuple[PairStatus, ...], cou
 
 def _freshness(parts: Parts, production: Entry | None, entry: Entry, count: bool) -> tuple[int | None, str]:
     if count:
+        from scripts.jobs.catch_up import behind_source  # which brings the gates along
+
         try:
             found = behind_source(parts, entry)
         except KitError as error:

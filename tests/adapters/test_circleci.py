@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from scripts.adapters.circleci import CircleCi
 from scripts.errors import Refused, Unreachable, UsageError
-from scripts.settings import PipelineSettings
+from scripts.pipelines import PipelineSettings
 from tests.circleci.api import APP, DEFINITION, OAUTH, TOKEN, StandIn
 from tests.circleci.calls import RELEASE, client, failure
 from tests.circleci.faults import (

@@ -18,7 +18,7 @@ from scripts.adapters import circleci_http
 from scripts.adapters.circleci import CircleCi
 from scripts.adapters.circleci_http import Patience
 from scripts.errors import Unreachable, UsageError
-from scripts.settings import PipelineSettings
+from scripts.pipelines import PipelineSettings
 from tests.certificates import Authority
 from tests.circleci.api import OAUTH, TOKEN, StandIn
 from tests.circleci.calls import RELEASE, SOON, client, failure

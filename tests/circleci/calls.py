@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from scripts.adapters.circleci import CircleCi
 from scripts.adapters.circleci_http import Patience
 from scripts.errors import KitError
-from scripts.settings import PipelineSettings
+from scripts.pipelines import PipelineSettings
 from tests.circleci.api import TOKEN, StandIn
 
 SOON = Patience(total=3, connect=1, silence=0.3, pause=0.01)

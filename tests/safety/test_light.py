@@ -61,7 +61,7 @@ for module in sys.argv[1:]:
     importlib.import_module(module)
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
-LIGHT_JOBS = ("rollback", "history", "search", "cleanup", "discard", "unlock", "requirements", "trigger", "reconcile")
+LIGHT_JOBS = ("rollback", "status", "history", "search", "cleanup", "discard", "unlock", "requirements", "trigger", "reconcile")
 
 
 def answered(*words: str) -> dict | list:
