@@ -21,18 +21,19 @@ def _command(example: str) -> Callable[[Callable[..., Any]], click.Command]:
     return decorate
 
 
-@_command("discard --reason 'approval cancelled'")
+@_command("discard --cancelled")
 @options.pair
+@click.option("--cancelled", is_flag=True, help="Somebody said no at the approval: drop also a pair that was validated.")
 @options.reason
 @options.dry_run
-def discard(config: Path, as_json: bool, pair: str | None, reason: str, dry_run: bool) -> None:
+def discard(config: Path, as_json: bool, pair: str | None, cancelled: bool, reason: str, dry_run: bool) -> None:
     """Drop the pair of this pipeline after its gate refused it or its approval was cancelled. What a rerun may go on with stays."""
     from scripts.jobs import pair_file
     from scripts.jobs.discard import discard as job
 
     name = pair_file.read(pair) if pair else None
     with console.opened(config) as kit:
-        result = job(kit, name, reason=reason, dry_run=dry_run, tell=console.tell_step)
+        result = job(kit, name, cancelled=cancelled, reason=reason, dry_run=dry_run, tell=console.tell_step)
     console.show(result, as_json)
 
 

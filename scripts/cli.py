@@ -107,8 +107,7 @@ def create(config: Path, as_json: bool, model_version: int | None, build_id: str
     from scripts.jobs.trigger import keep
 
     with console.opened(config) as kit:
-        if request:
-            keep(kit, request)
+        keep(kit, request, model_version)
         result = job(kit, pinned=model_version, build=_build_of(build_id, kit))
     console.show(result, as_json, *([partial(result.write, out)] if out else []))
 
@@ -122,7 +121,7 @@ def create(config: Path, as_json: bool, model_version: int | None, build_id: str
 def embed(config: Path, as_json: bool, pair: str | None, shard: str | None, reuse: str | None, crew: Crew | None, **how: Any) -> None:
     """Make the pair's collection equal to the source. Safe to run again after a crash."""
     from scripts.jobs import pair_file
-    from scripts.jobs.embed import embed as job
+    from scripts.jobs.embed import embed_again as job
 
     result: Result
     with console.opened(config) as kit:

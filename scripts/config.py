@@ -83,6 +83,7 @@ def _environment(root: Path, environ: Any) -> Environment:
         mlflow_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{embedded / 'mlflow.db'}",
         milvus_uri=environ.get("MILVUS_URI") or str(embedded / "milvus.db"),
         milvus_token=SecretStr(environ.get("MILVUS_TOKEN", "")),
+        embedded=tuple(name for name in ("MILVUS_URI", "MLFLOW_TRACKING_URI") if not environ.get(name)),
         milvus_tls=TlsFiles(
             ca=environ.get("MILVUS_CA_PEM_PATH", ""),
             certificate=environ.get("MILVUS_CLIENT_PEM_PATH", ""),

@@ -15,6 +15,7 @@ _GOES_ON = {
     State.BUILDING: 'its build is not complete: "rerun from failed" goes on with it',
     State.BUILT: 'it has no verdict that decides: "rerun from failed" validates it again',
 }
+_MAY_BE_APPROVED = "it was validated, and may still be approved"
 _GIVEN_UP = {
     State.REJECTED: "its gates rejected it",
     State.VALIDATED: "it was validated, and nobody is going to approve it",
@@ -28,12 +29,12 @@ def of_build(catalogue: Catalogue, build_id: str) -> tuple[str, ...]:
     return (*(entry.pair.collection for entry in catalogue.entries if entry.stamp.build.id == build_id), *unreadable)
 
 
-def plan(catalogue: Catalogue, names: tuple[str, ...], *, now: datetime, seen: Seen) -> RetentionPlan:
-    """Of these pairs, those that were rejected go, and those that were validated and have not been promoted. Production, what has an alias or has
-    had one, what is in use and what a pipeline may go on with stays."""
+def plan(catalogue: Catalogue, names: tuple[str, ...], *, cancelled: bool, now: datetime, seen: Seen) -> RetentionPlan:
+    """Of these pairs, those that were rejected go, and where the approval was `cancelled` also those that were validated. Production, what has an alias
+    or has had one, what is in use and what a pipeline may go on with stays."""
     entries = [entry for entry in catalogue.entries if entry.pair.collection in names]
     unreadable = tuple(broken for broken in catalogue.unreadable if broken.collection in names)
-    decisions = tuple(_decision(catalogue, entry, now, seen) for entry in entries)
+    decisions = tuple(_decision(catalogue, entry, cancelled, now, seen) for entry in entries)
     return RetentionPlan(catalogue.alias, catalogue.target, decisions, unreadable, seen.silent)
 
 
@@ -46,9 +47,11 @@ def protection(catalogue: Catalogue, entry: Entry, *, now: datetime, seen: Seen)
     return "it was taken out of production, and clients may still ask it" if entry.stamp.rolled_back else ""
 
 
-def _decision(catalogue: Catalogue, entry: Entry, now: datetime, seen: Seen) -> Decision:
+def _decision(catalogue: Catalogue, entry: Entry, cancelled: bool, now: datetime, seen: Seen) -> Decision:
     if why := protection(catalogue, entry, now=now, seen=seen):
         return Decision(entry, Fate.KEEP, why)
+    if entry.state is State.VALIDATED and not cancelled:
+        return Decision(entry, Fate.KEEP, _MAY_BE_APPROVED)
     if going_on := _GOES_ON.get(entry.state):
         return Decision(entry, Fate.KEEP, f"{going_on}, and `cleanup` drops it in time")
     size = footprint.of_stamp(entry.stamp)

@@ -18,6 +18,8 @@ class Environment(BaseModel):
     milvus_tls: TlsFiles = OPEN
     mlflow_unverified: bool = False
     """Whether any server is believed to be MLflow, whatever certificate it shows."""
+    embedded: tuple[str, ...] = ()
+    """Variables that are not set, so that parts of this machine alone stand in for what they would name."""
     source_password: SecretStr = SecretStr("")
     circleci_token: SecretStr = SecretStr("")
     webhook_secret: SecretStr = SecretStr("")

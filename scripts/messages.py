@@ -101,6 +101,7 @@ def _moved(plan: SwitchPlan) -> dict[str, str]:
         "Instead of": plan.came_from or "nothing",
         "Model": f"{stamp.model.name} version {stamp.model.version}",
         "Reason": plan.reason,
+        "Verdict": stamp.verdict if plan.kind is Kind.PROMOTION else "",
         "Evidence": stamp.evidence_digest if plan.kind is Kind.PROMOTION else "",
     }
 

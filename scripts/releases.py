@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from scripts import ledger, lock
 from scripts.errors import Refused
@@ -16,7 +17,6 @@ from scripts.ledger import Act, ActKind, Holder
 from scripts.lock import Lock
 from scripts.pipelines import Pipeline
 from scripts.ports import ModelVersion, VectorStore
-from scripts.switch import MAX_REASON_CHARS
 
 ASKED, STARTED = "asked", "started"
 """Whoever asks writes that down first. Where that is all that is written, nobody knows whether a pipeline was started: asking again, for the same
@@ -64,14 +64,19 @@ def pipeline_of(act: Act) -> Pipeline | None:
 def asked(alias: str, model: ModelVersion, holder: Holder, why: str) -> Act:
     return Act(
         kind=ActKind.RELEASE,
-        id=Act.new_id(ActKind.RELEASE, holder.since, f"v{model.version}"),
+        id=Act.new_id(ActKind.RELEASE, holder.since, _subject(alias, model)),
         at=holder.since,
         by=holder.by,
         alias=alias,
-        why=why[:MAX_REASON_CHARS],
+        why=why,
         outcome=ASKED,
         details={"model": model.name, "model_version": str(model.version)},
     )
+
+
+def _subject(alias: str, model: ModelVersion) -> str:
+    """What a request's id ends with, so that nobody takes one of another service or version for its own."""
+    return f"{alias}_v{model.version}"
 
 
 def started(act: Act, pipeline: Pipeline) -> Act:
@@ -80,16 +85,36 @@ def started(act: Act, pipeline: Pipeline) -> Act:
     return act.model_copy(update={"outcome": STARTED, "url": pipeline.url, "details": details})
 
 
-def keep(store: VectorStore, alias: str, holder: Holder, *, request: str, pipeline: str) -> None:
-    """For a pipeline that begins to work on a request. Safe to run again. Raises Refused where another pipeline has it, which happens when whoever
-    asked was killed, or cut off, before it knew that a pipeline had been started."""
+@dataclass(frozen=True)
+class Kept:
+    """What a pipeline answers: a `request`, or none where a person started it by hand."""
+
+    request: str | None
+    pipeline: str
+
+
+def keep(store: VectorStore, alias: str, model: ModelVersion, holder: Holder, kept: Kept) -> None:
+    """For a pipeline that begins. Safe to run again. Raises Refused where another pipeline has its request, which happens when whoever asked was killed,
+    or cut off, before it knew that a pipeline had been started; and where the request is of another service or version."""
+    if kept.request and not kept.request.endswith(f"_{_subject(alias, model)}"):
+        raise Refused(f"The request {kept.request} is not for {alias}, model version {model.version}.", hint="Is this the service's promotion.yaml?")
+    if _is_kept(read(store, alias), kept):
+        return
     with turn(store, alias, holder, patience=60) as mine:
-        act = next((act for act in mine.acts() if act.id == request), None)
-        if act is None:
-            return  # so long ago that it is not kept any more
+        acts = mine.acts()
+        if not _is_kept(acts, kept):
+            act = next((act for act in acts if act.id == kept.request), None) or asked(alias, model, holder, "begun by its pipeline")
+            act = act.model_copy(update={"id": kept.request or act.id})
+            mine.record(started(act, Pipeline(kept.pipeline, 0, holder.url)))
+
+
+def _is_kept(acts: tuple[Act, ...], kept: Kept) -> bool:
+    """Whether it is written down that this pipeline has it. Raises Refused where another has."""
+    for act in acts:
         known = pipeline_of(act)
-        if known is None:
-            mine.record(started(act, Pipeline(pipeline, 0, holder.url)))
-        elif known.id != pipeline:
+        if known and known.id == kept.pipeline:
+            return True
+        if known and act.id == kept.request:
             version = f"{act.details.get('model')} version {act.details.get('model_version')}"
             raise Refused(f"Model {version} is being released by another pipeline already: {known.url or known.id}.", hint="Nothing is left to do in this one.")
+    return False

@@ -242,6 +242,12 @@ class Settings(_Section):
         return production_alias(self.service)
 
     @property
+    def selector(self) -> str:
+        """What a pipeline's parameter `service` has to be to find this configuration: the folder's name below `services`, or nothing for the one in the
+        repository's root."""
+        return self.root.name if self.root.parent.name == "services" else ""
+
+    @property
     def collection_prefix(self) -> str:
         return identifier(self.service)
 

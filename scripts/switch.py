@@ -151,7 +151,7 @@ def plan_promotion(catalogue: Catalogue, entry: Entry, reason: str = "") -> Swit
     if entry.stamp.state is not State.VALIDATED:
         verdict = f" (its last verdict is {entry.stamp.verdict})" if entry.stamp.verdict else ""
         raise Refused(f"{entry.pair} is {entry.stamp.state}, not validated{verdict}.", hint=f"Run `validate --pair {entry.pair}`.")
-    return SwitchPlan(Kind.PROMOTION, catalogue.alias, catalogue.target, catalogue.production, entry, _fit(reason))
+    return SwitchPlan(Kind.PROMOTION, catalogue.alias, catalogue.target, catalogue.production, entry, fit_reason(reason))
 
 
 def plan_rollback(catalogue: Catalogue, *, to: str | None = None, reason: str = "", begun: str = "") -> SwitchPlan:
@@ -164,7 +164,7 @@ def plan_rollback(catalogue: Catalogue, *, to: str | None = None, reason: str = 
             return _finish(catalogue, production, Kind.ROLLBACK)
     if to is None:
         catalogue.refuse_unreadable_production()
-    reason = _fit(reason)
+    reason = fit_reason(reason)
     target = catalogue.find(to) if to is not None else catalogue.rollback_target()
     if target.is_production:
         raise Refused(f"{target.pair} is production already.", hint=catalogue.alternatives())
@@ -175,7 +175,8 @@ def plan_rollback(catalogue: Catalogue, *, to: str | None = None, reason: str = 
     return SwitchPlan(Kind.ROLLBACK, catalogue.alias, catalogue.target, production, target, reason)
 
 
-def _fit(reason: str) -> str:
+def fit_reason(reason: str) -> str:
+    """Raises UsageError where it is not one printable line."""
     if len(reason) > MAX_REASON_CHARS or not reason.isprintable():
         raise UsageError(f"--reason takes one line of at most {MAX_REASON_CHARS} printable characters.")
     return reason

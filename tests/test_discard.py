@@ -65,7 +65,7 @@ class Pipeline:
         return Parts(self.world.store, self.world.settings.model_copy(update={"environment": environment}), self.world.now)
 
     def discard(self, pair: str | None = None, **how) -> Discarded:
-        return discard(self.parts(), pair, **{"reason": "", "dry_run": False} | how)
+        return discard(self.parts(), pair, **{"cancelled": True, "reason": "", "dry_run": False} | how)
 
 
 @pytest.fixture
@@ -96,6 +96,15 @@ def test_a_rejected_pair_goes_and_so_does_one_whose_approval_was_cancelled(pipel
     again = pipeline.discard()
     assert (again.exit_code, again.lines()) == (0, [f"There is no pair of build {PIPELINE}: nothing is left to discard."])
     assert pipeline.discard(pipeline.pair).lines() == [f"There is no pair {pipeline.pair}: nothing is left to discard."]
+
+
+def test_without_a_no_at_its_approval_a_validated_pair_stays(lite_pipeline):
+    """A job after its validation may have failed, or another workflow of the pipeline may wait for its approval. One that the gates rejected goes."""
+    lite_pipeline.world.judge(lite_pipeline.pair, True, NOW)
+    kept = lite_pipeline.discard(cancelled=False)
+    assert kept.done == () and "may still be approved" in kept.lines()[0]
+    lite_pipeline.world.judge(lite_pipeline.pair, False, NOW)
+    assert lite_pipeline.discard(cancelled=False).facts()["dropped"] == [lite_pipeline.pair]
 
 
 @pytest.mark.parametrize("state", [State.BUILDING, State.BUILT])
@@ -223,7 +232,7 @@ def test_a_pair_is_not_dropped_while_another_process_changes_production(lite_pip
 def test_outside_a_pipeline_a_pair_has_to_be_named(lite_pipeline):
     """And it has to be one of this service."""
     with pytest.raises(UsageError, match="no pipeline"):
-        discard(lite_pipeline.parts(build_id=""), None, reason="", dry_run=False)
+        discard(lite_pipeline.parts(build_id=""), None, cancelled=True, reason="", dry_run=False)
     with pytest.raises(Refused, match="is no pair of shop"):
         lite_pipeline.discard("other_v1_00000000")
 

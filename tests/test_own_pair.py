@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+from scripts import lock
+from scripts.adapters.milvus import MilvusStore
+from scripts.ledger import Holder
 from tests.shop import refusal
 
 PIPELINE, OTHER = {"CIRCLE_PIPELINE_ID": "6f1ed2c4-0001"}, {"CIRCLE_PIPELINE_ID": "6f1ed2c4-0002"}
@@ -53,13 +56,39 @@ def test_a_pipeline_promotes_only_on_evidence_that_it_made(lite_shop):
 
 
 def test_a_rollback_that_is_run_again_in_its_pipeline_goes_no_further_back(shop):
-    """A rerun of a job that was done says so; another pipeline, or a person, means another rollback."""
-    first, second, third = (shop.promote("words") for _ in range(3))
+    """A rerun of a job that was done says so, also beside a lock of the dead; another pipeline, or a person, means another rollback."""
+    first, second, _ = (shop.promote("words") for _ in range(3))
     assert shop.do("rollback", **PIPELINE)["to"] == second
+    with MilvusStore(shop.milvus_uri, shop.milvus_token) as store:
+        lock.break_open(store, "test_shop_prod", Holder(token="elsewhere@1/17/abcdef01", doing="cleanup", by="ann", since="2026-11-21T03:00:00Z")).release()
     again = shop.do("rollback", **PIPELINE)
     assert (again["to"], shop.production()) == (second, second)
     assert len([act for act in shop.do("history")["acts"] if act["kind"] == "rollback"]) == 1
     assert shop.do("rollback", **OTHER)["to"] == first
+    assert "has rolled back to" in refusal(shop.run("rollback", **PIPELINE), 4)  # production is elsewhere by now: it is not this one's any more
+    assert shop.production() == first
+
+
+def test_a_pipeline_does_not_roll_back_to_what_was_never_approved(lite_shop):
+    """`--to` a candidate would be a promotion without approval and without a look at its evidence."""
+    lite_shop.promote("words")
+    candidate = lite_shop.build("words")
+    lite_shop.do("validate", "--pair", candidate)
+    assert "has never served" in refusal(lite_shop.run("rollback", "--to", candidate, **PIPELINE), 4)
+
+
+def test_a_pipeline_that_is_run_again_from_its_start_judges_its_pair_anew(lite_shop):
+    """As when another release was promoted meanwhile: nothing is embedded again, and fresh evidence is what is promoted."""
+    lite_shop.stage("words")
+    pair = lite_shop.do("build", **PIPELINE)["pair"]
+    lite_shop.do("validate", **PIPELINE)
+    lite_shop.promote("words")
+    assert "validated in another world" in refusal(lite_shop.run("promote", **PIPELINE), 4)
+    assert lite_shop.do("create", "--model-version", "1", **PIPELINE)["pair"] == pair
+    assert lite_shop.do("embed", **PIPELINE)["complete"]
+    lite_shop.do("finish", **PIPELINE)
+    lite_shop.do("validate", **PIPELINE)
+    assert lite_shop.do("promote", **PIPELINE)["to"] == pair
 
 
 def test_a_pair_file_still_names_it(lite_shop):

@@ -82,9 +82,28 @@ def test_the_candidate_gets_one_pipeline_however_often_one_asks(shop, circleci, 
     assert again["pipeline"] == first["pipeline"]
     assert first["pipeline"]["id"] == started.id
     assert started.parameters["action"] == "release"
-    assert (started.parameters["service"], started.parameters["model_version"]) == ("test-shop", "1")
+    assert (started.parameters["service"], started.parameters["model_version"]) == ("", "1")
     (act,) = requests(shop, circleci)
     assert (act.id, act.why, act.outcome, act.details["pipeline"]) == (started.parameters["request"], "the spring model", releases.STARTED, started.id)
+
+
+def test_a_service_is_selected_as_the_pipeline_finds_it(tmp_path, mlflow_server, circleci, token):
+    """By its folder below `services`; the one in the root by nothing; and a folder that no pipeline can be told of starts none."""
+    for folder, selector in (("services/sofas-2", "sofas-2"), ("elsewhere", "")):
+        (tmp_path / folder).parent.mkdir(exist_ok=True)
+        shop = _shop(Shop(tmp_path / folder, str(tmp_path / "milvus.db"), "", mlflow_server.uri), circleci)
+        shop.do("trigger", **token)
+        assert circleci.started[-1].parameters["service"] == selector
+    odd = _shop(Shop(tmp_path / "services/so fas", str(tmp_path / "milvus.db"), "", mlflow_server.uri), circleci)
+    assert "services/so fas" in refusal(odd.run("trigger", **token), 2)
+    assert len(circleci.started) == 2
+
+
+@pytest.mark.parametrize("missing", ["MILVUS_URI", "MLFLOW_TRACKING_URI"])
+def test_on_parts_of_this_machine_alone_nothing_is_started(lite_shop, circleci, token, missing):
+    """An address that was forgotten would have each asker look into a file of its own, and start a pipeline of its own."""
+    assert missing in refusal(lite_shop.run("trigger", **token | {missing: ""}), 2)
+    assert not circleci.started
 
 
 def test_many_at_the_same_moment_start_one_pipeline(server_shop, circleci):
@@ -158,6 +177,25 @@ def test_of_two_pipelines_with_one_request_the_second_stops_in_its_first_job(lit
     first = lite_shop.do("create", "--request", request, CIRCLE_PIPELINE_ID=started.id)["pair"]
     assert lite_shop.do("create", "--request", request, CIRCLE_PIPELINE_ID=started.id)["pair"] == first
     assert len(lite_shop.do("status")["pairs"]) == 1
+
+
+def test_a_request_of_another_service_or_version_is_refused(lite_shop, circleci, token):
+    """As when a pipeline reads another promotion.yaml than whoever asked."""
+    lite_shop.do("trigger", **token)
+    request = circleci.started[0].parameters["request"]
+    lite_shop.stage("words")
+    for wrong in (request.replace("test_shop", "other_shop"), request):  # the candidate is version 2 by now
+        assert "is not for test_shop_prod" in refusal(lite_shop.run("create", "--request", wrong, CIRCLE_PIPELINE_ID="p-1"), 4)
+
+
+def test_a_release_that_a_person_started_by_hand_is_found(lite_shop, circleci, token):
+    """In CircleCI's own page, without a request: its first job writes down whose version that is now."""
+    lite_shop.do("create", CIRCLE_PIPELINE_ID="p-1", CIRCLE_BUILD_URL="https://ci.example/p-1")
+    lite_shop.do("create", CIRCLE_PIPELINE_ID="p-1")
+    (act,) = requests(lite_shop, circleci)
+    assert act.details["pipeline"] == "p-1"
+    assert lite_shop.do("trigger", **token)["pipeline"]["id"] == "p-1"
+    assert not circleci.started
 
 
 def test_a_pipeline_that_nobody_wrote_down_keeps_its_request(lite_shop, circleci, token):

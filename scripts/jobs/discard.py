@@ -47,8 +47,11 @@ class Discarded:
         }
 
 
-def discard(parts: Parts, pair: str | None, *, reason: str, dry_run: bool, tell: Told = lambda step, remark: None) -> Discarded:
-    """Safe to run again. Without a name, the pair that this pipeline made; what a rerun may go on with stays, and says so.
+def discard(
+    parts: Parts, pair: str | None, *, cancelled: bool, reason: str, dry_run: bool, tell: Told = lambda step, remark: None
+) -> Discarded:
+    """Safe to run again. Without a name, the pair that this pipeline made: where its gates rejected it or, `cancelled`, somebody said no at its approval.
+    Whoever names a pair means that. What a rerun may go on with stays, and says so.
 
     `tell` is told of each step. Raises Refused for a named pair that is production, has served or is in use, when the world moved meanwhile, and
     while another process changes production; UsageError without a name outside a pipeline.
@@ -62,7 +65,7 @@ def discard(parts: Parts, pair: str | None, *, reason: str, dry_run: bool, tell:
         names = (pair,) if pair else discarding.of_build(world, build_id)
         if pair:
             _refuse_protected(world, pair, parts, seen)
-        return discarding.plan(world, names, now=parts.now(), seen=seen)
+        return discarding.plan(world, names, cancelled=cancelled or pair is not None, now=parts.now(), seen=seen)
 
     plan = dropping.planned(parts, decide)
     if dry_run or not plan.acts:  # where nothing goes, nobody has to be kept waiting

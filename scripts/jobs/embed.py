@@ -40,6 +40,32 @@ class Embedded:
         return {"pair": str(self.pair)} | shard | self.report.facts() | {"source": self.content.model_dump(mode="json"), "notes": list(self.notes)}
 
 
+@dataclass(frozen=True)
+class Complete:
+    """A pair that this pipeline has filled before: its job was run again from the start."""
+
+    pair: Pair
+    state: State
+    exit_code: int = 0
+
+    def lines(self) -> list[str]:
+        return [f"{self.pair} is {self.state} already: nothing is left to embed. What changed in the source since, `promote` brings in."]
+
+    def facts(self) -> dict[str, Any]:
+        return {"pair": str(self.pair), "state": self.state.value, "complete": True}
+
+
+_COMPLETE = (State.BUILT, State.VALIDATED, State.REJECTED)
+
+
+def embed_again(parts: Parts, pair: str, how: Pass | None = None, *, reuse: bool = False) -> Embedded | Complete:
+    """As `embed`; but where this is a job of the pipeline that has filled the pair before, nothing is to be done, and no reason to fail."""
+    entry, build = catalogue.read(parts.store, parts.settings).find(pair), parts.settings.environment.build_id
+    if build and entry.stamp.build.id == build and entry.state in _COMPLETE:
+        return Complete(entry.pair, entry.state)
+    return embed(parts, pair, how, reuse=reuse)
+
+
 def embed(parts: Parts, pair: str, how: Pass | None = None, *, reuse: bool = False) -> Embedded:
     """Safe to run again after any crash: only unfinished work is done again. With `reuse`, vectors of texts that production has as well are
     copied from there, if the same embedding made them.

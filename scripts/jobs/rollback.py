@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from scripts import catalogue, ledger, switch
+from scripts.catalogue import Catalogue
 from scripts.errors import Refused
 from scripts.jobs.switching import Switched, Switching, Told, planned
-from scripts.ledger import ActKind
+from scripts.ledger import ActKind, Ledger
 from scripts.ports import Parts
 
 
@@ -15,18 +16,22 @@ def rollback(parts: Parts, *, to: str | None, reason: str, dry_run: bool, tell: 
     A released target is loaded first. `tell` is told of each step. Raises Refused, with the pairs one could go to, when there is no previous pair
     or it has not the rows that it should have, and while another process changes production.
     """
-    plan = switch.plan_rollback(catalogue.read(parts.store, parts.settings), to=to, reason=reason, begun=_begun(parts))
+    found, world = ledger.read(parts.store, parts.settings.alias), catalogue.read(parts.store, parts.settings)
+    begun = (_done_here(found, world, parts.settings.environment.build_id) or (found.holder.doing if found.holder else "")) if found else ""
+    plan = switch.plan_rollback(world, to=to, reason=reason, begun=begun)
+    if parts.settings.environment.build_id and not plan.to.stamp.has_served and not plan.switched_before:
+        raise Refused(f"{plan.to.pair} has never served, so a pipeline does not roll back to it.", hint="`promote` takes it there, after its approval.")
     return planned(plan, parts) if dry_run else Rollback(plan, parts, tell).carry_out()
 
 
-def _begun(parts: Parts) -> str:
-    """What was begun and not let go of, or done by an earlier run of this pipeline's job; empty where it was neither."""
-    found, build = ledger.read(parts.store, parts.settings.alias), parts.settings.environment.build_id
-    if found is None or found.holder:
-        return found.holder.doing if found else ""
-    last = next((act for act in reversed(found.acts) if act.kind in (ActKind.PROMOTION, ActKind.ROLLBACK)), None)
-    ours = build and last and last.details.get("pipeline") == build
-    return f"{last.kind} to {last.to}" if ours else ""
+def _done_here(found: Ledger, world: Catalogue, pipeline: str) -> str:
+    """The rollback that an earlier run of this pipeline's job has done; empty where there is none. Raises Refused where production moved since."""
+    done = next((act for act in found.acts if pipeline and act.kind is ActKind.ROLLBACK and act.details.get("pipeline") == pipeline), None)
+    if done is None or done.outcome != "done":
+        return ""
+    if world.target != done.to:
+        raise Refused(f"This pipeline has rolled back to {done.to} already, and production has moved since, to {world.target}.", hint="Start another pipeline.")
+    return f"{done.kind} to {done.to}"
 
 
 class Rollback(Switching):

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from scripts import catalogue, releases
+from scripts.environment import Environment
+from scripts.errors import UsageError
 from scripts.jobs.acts import holder
 from scripts.ledger import Act
 from scripts.pipelines import Parameters, Pipeline
 from scripts.ports import ModelVersion, Parts
+from scripts.settings import Settings
+from scripts.switch import fit_reason
+
+# As the pipeline checks it (.circleci/config.yml, use-service).
+_SELECTOR = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class Outcome(StrEnum):
@@ -39,7 +47,7 @@ class Triggered:
             case Outcome.FOUND if self.pair:
                 return [f"{self.service}: {version} has a pair already: {self.pair}. `trigger --again` builds another."]
             case Outcome.FOUND:
-                return [f"{self.service}: {version} has a pipeline already, which has yet to make a pair: {_page(self.pipeline)}. If that failed, rerun it; or `trigger --again`."]
+                return [f"{self.service}: {version} has a pipeline already, and no pair now: {_page(self.pipeline)}. If it failed, rerun it; or `trigger --again`."]
             case _:
                 return [f"{self.service}: {version} is not the candidate: {self.why}."]
 
@@ -79,6 +87,9 @@ def trigger(parts: Parts, version: int | None = None, *, why: str, again: bool =
     other processes do not let go of the service's requests in time.
     """
     settings, registry = parts.settings, parts.registry
+    refuse_embedded(settings.environment)
+    _refuse_unselectable(settings)
+    why = fit_reason(why)
     name = settings.model.name
     model = registry.version(name, version) if version else registry.candidate(name, settings.model.candidate)
     if not again and (found := _found(parts, model, releases.read(parts.store, settings.alias))):
@@ -90,16 +101,33 @@ def trigger(parts: Parts, version: int | None = None, *, why: str, again: bool =
             return found
         act = _open(acts, model) or releases.asked(settings.alias, model, mine, why)
         held.record(act)
-        pipeline = parts.pipelines.start(_parameters(settings.service, act))
+        pipeline = parts.pipelines.start(_parameters(settings.selector, act))
         held.record(releases.started(act, pipeline))
     return Triggered(Outcome.STARTED, settings.service, model, pipeline)
 
 
-def keep(parts: Parts, request: str) -> None:
-    """For the pipeline that this is a part of: what it was asked for is its own. Raises Refused where another pipeline has that request."""
+def keep(parts: Parts, request: str | None, pinned: int | None) -> None:
+    """For the pipeline that this is a part of, before it begins: the version is its own, so that nobody starts another one for it. Safe to run again.
+    Raises Refused where another pipeline has the same request."""
     settings = parts.settings
-    if build := settings.environment.build_id:
-        releases.keep(parts.store, settings.alias, holder(parts, f"request {request}"), request=request, pipeline=build)
+    if not settings.environment.build_id or (settings.pipeline is None and request is None):
+        return
+    name = settings.model.name
+    model = parts.registry.version(name, pinned) if pinned else parts.registry.candidate(name, settings.model.candidate)
+    kept = releases.Kept(request, settings.environment.build_id)
+    releases.keep(parts.store, settings.alias, model, holder(parts, f"release of {name} version {model.version}"), kept)
+
+
+def refuse_embedded(environment: Environment) -> None:
+    """Raises UsageError where what all who ask have in common would be a file of this machine."""
+    if environment.embedded:
+        names = " and ".join(environment.embedded)
+        raise UsageError(f"{names} is not set: who starts pipelines needs the servers that the pipelines use.", hint="Set it, as in the pipeline's contexts.")
+
+
+def _refuse_unselectable(settings: Settings) -> None:
+    if not _SELECTOR.fullmatch(settings.selector):
+        raise UsageError(f"The folder services/{settings.selector} cannot be named to a pipeline.", hint="Rename it: letters, digits, _ and - only.")
 
 
 def _found(parts: Parts, model: ModelVersion, acts: tuple[Act, ...]) -> Triggered | None:
@@ -118,6 +146,6 @@ def _open(acts: tuple[Act, ...], model: ModelVersion) -> Act | None:
     return act if act and releases.pipeline_of(act) is None else None
 
 
-def _parameters(service: str, act: Act) -> Parameters:
+def _parameters(selector: str, act: Act) -> Parameters:
     """As `.circleci/config.yml` declares them."""
-    return {"action": "release", "service": service, "model_version": act.details["model_version"], "request": act.id}
+    return {"action": "release", "service": selector, "model_version": act.details["model_version"], "request": act.id}

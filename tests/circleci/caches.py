@@ -38,7 +38,8 @@ class Caches:
             for key in keys:
                 for beginning, (path, target) in self._seeds.items():
                     if key.startswith(beginning):
-                        container.at(path).symlink_to(target)
+                        if not container.at(path).exists():
+                            container.at(path).symlink_to(target)
                         return key
                 for saved in reversed([known for known in self._saved if known.startswith(key)]):
                     for path, copy in self._saved[saved].items():

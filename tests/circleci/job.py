@@ -220,7 +220,12 @@ class _Node:
     def _checkout(self, step: Step, done: StepRun) -> int:
         pipeline = self._job.workflow.pipeline
         clone = f"git clone --quiet '{self._runner.repository}' . && git checkout --quiet '{pipeline.revision}'"
-        return self._container.run(clone, JobPlan.shell, {}, self._told(done))
+        code = self._container.run(clone, JobPlan.shell, {}, self._told(done))
+        if code == 0 and self._container.at("requirements.txt").exists():
+            if not (self._runner.environment / ".kit").exists():
+                raise StepFailed(f"{self._runner.environment} was not made by `make environment`, so a job would install everything anew")
+            self._container.at(".venv").symlink_to(self._runner.environment)
+        return code
 
     def _persist(self, step: Step, done: StepRun) -> None:
         layer = self._job.layer / str(self._index)

@@ -144,6 +144,8 @@ class Runner:
         self.contexts = dict(contexts or {})
         self.caches = Caches(folder / "caches")
         self.caches.seed(INSTALLED, ".venv", Path(sys.prefix))
+        self.environment = Path(sys.prefix)
+        """What every checkout with a requirements.txt has as .venv from the beginning, complete, so that nothing is installed."""
         self.serial = SerialGroups()
         self.crashes: list[Crash] = []
         self.changed = threading.Condition(threading.RLock())

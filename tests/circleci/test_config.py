@@ -41,7 +41,7 @@ SPOILED = {
     "a workflow's job does not exist": ("      - lint\n", "      - lind\n", "checks: lind: there is no such job"),
     "a group's job does not exist": ("      - promote:\n          context", "      - promot:\n          context", "promotion: promot: there is no such job"),
     "a required job does not exist": ("requires: [finish]", "requires: [finnish]", "validate requires finnish, which is not there"),
-    "a required status does not exist": ("[canceled, failed,", "[cancelled, failed,", "requires the status cancelled, which does not exist"),
+    "a required status does not exist": ("[failed, unauthorized,", "[failing, unauthorized,", "requires the status failing, which does not exist"),
     "two jobs wait for each other": ("      - create:\n          context", "      - create:\n          requires: [finish]\n          context", "release: a cycle: "),
     "a job waits for itself": ("requires: [create]", "requires: [create, embed]", "release: a cycle: embed → embed"),
     "two entries of one name": ("      - check-config\n", "      - check-config\n      - lint\n", "checks: two jobs are called lint"),
@@ -79,8 +79,8 @@ SPOILED = {
     "an image of today": ("milvusdb/milvus:v2.3.5", "milvusdb/milvus:latest", "image milvusdb/milvus:latest is not pinned"),
     "an image from outside": ("      - image: cimg/python:3.11.16\n    resource", "      - image: cimg/python:<< parameters.size >>\n    resource", "is not pinned"),
     "a cache that outlives its Python": ("cimg/python:3.11.16", "cimg/python:3.11.17", "does not name the image's version"),
-    "a cache that nobody looks for": ("          key: model-1-", "          key: model-2-", "nobody looks for the cache model-2-"),
-    "a workspace that is empty": ("      - persist_to_workspace:\n          root: .\n          paths: [pair.json, model-requirements.txt]\n", "", "release: embed attaches a workspace that is empty"),
+    "a cache that nobody looks for": ("          key: model-2-", "          key: model-3-", "nobody looks for the cache model-3-"),
+    "a workspace that is empty": ("      - persist_to_workspace:\n          root: .\n          paths: [pair.json, .model-requirements.txt]\n", "", "release: embed attaches a workspace that is empty"),
     "a cleanup beside a promotion": ("context: promotion-cleanup\n          serial-group: << pipeline.project.slug >>/production/", "context: promotion-cleanup\n          serial-group: << pipeline.project.slug >>/cleanup/", "different serial groups"),
     "a promotion beside another": ("          requires: [hold]\n          serial-group: << pipeline.project.slug >>/production/<< pipeline.parameters.service >>\n", "          requires: [hold]\n", "cleanup, promote without a serial group"),
     "a serial group twice in a workflow": ("          context: promotion-cleanup\n\n  rollback:", "          context: promotion-cleanup\n          serial-group: << pipeline.project.slug >>/production/<< pipeline.parameters.service >>\n\n  rollback:", "release: the serial group"),
@@ -121,11 +121,11 @@ def test_promotion_needs_no_workspace():
 
 
 def test_the_gate_is_not_asked_again_by_itself():
-    """Its "no" is an answer, and at a rollback somebody sits and reads; every other command of the kit is tried again."""
+    """Its "no" is an answer, and for promotion and rollback somebody sits and reads; every other command of the kit is tried again."""
     config = yaml.safe_load(TEXT)
     assert not any("max_auto_reruns" in workflow for workflow in config["workflows"].values())
     steps = {job: step["run"] for job, body in config["jobs"].items() for step in body["steps"] if "run" in step and "-m scripts " in str(step["run"])}
-    assert {job for job, step in steps.items() if "max_auto_reruns" not in step} == {"rollback", "validate"}
+    assert {job for job, step in steps.items() if "max_auto_reruns" not in step} == {"promote", "rollback", "validate"}
 
 
 def test_the_report_is_kept_whatever_the_gate_says():

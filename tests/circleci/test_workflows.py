@@ -124,7 +124,7 @@ def _lines(workflow: RunWorkflow, job: str) -> list[str]:
 def test_a_release_that_is_approved_serves(approved):
     """Every job in turn, then the alias and MLflow's stage; the older predecessor is cleaned up, the last is kept for a rollback."""
     release = approved.release.workflow("release")
-    assert release.statuses() == BUILT | {"hold": "success", "promote": "success", "cleanup": "success", "discard": "not_run"}, release.report()
+    assert release.statuses() == BUILT | {"hold": "success", "promote": "success", "cleanup": "success", "discard": "not_run", "discard-cancelled": "not_run"}, release.report()
     pair = approved.pair_of(approved.release)
     assert approved.shop.production() == pair
     assert approved.shop.stage_of(3) == "Production"
@@ -163,7 +163,7 @@ def test_each_job_sees_its_own_context_alone(approved, world):
 def test_a_release_that_the_gate_refuses_leaves_nothing(refused):
     """Nobody is asked, its pair is dropped, and production is what it was."""
     release = refused.release.workflow("release")
-    assert release.statuses() == BUILT | NEVER | {"validate": "failed", "hold": "not_run", "discard": "success"}, release.report()
+    assert release.statuses() == BUILT | NEVER | {"validate": "failed", "hold": "not_run", "discard": "success", "discard-cancelled": "not_run"}, release.report()
     assert release.status == "failed"
     assert refused.pairs() == {refused.before[-1]: "production"}
 
@@ -192,7 +192,7 @@ def test_reconcile_starts_the_release_of_which_nobody_was_told(refused, reconcil
 def test_without_an_approval_production_stays(refused, reconciled):
     """The pair waits, validated, and everything after the approval with it."""
     release = reconciled.workflow("release")
-    assert release.statuses() == BUILT | {"hold": "on_hold", "promote": "blocked", "cleanup": "blocked", "discard": "blocked"}
+    assert release.statuses() == BUILT | {"hold": "on_hold", "promote": "blocked", "cleanup": "blocked", "discard": "blocked", "discard-cancelled": "blocked"}
     assert refused.pairs() == {refused.before[-1]: "production", refused.pair_of(reconciled): "validated"}
 
 
@@ -209,7 +209,7 @@ def test_a_release_that_is_cancelled_at_its_approval_leaves_nothing(refused, rec
     release = reconciled.workflow("release")
     release.job("hold").cancel()
     release.wait()
-    assert release.statuses() == BUILT | NEVER | {"hold": "canceled", "discard": "success"}, release.report()
+    assert release.statuses() == BUILT | NEVER | {"hold": "canceled", "discard": "not_run", "discard-cancelled": "success"}, release.report()
     assert refused.pairs() == {refused.before[-1]: "production"}
 
 
@@ -232,7 +232,7 @@ def test_after_a_crash_in_one_shard_the_rerun_goes_on_with_the_same_pair(resumed
 def test_promote_needs_no_workspace(resumed):
     """It was gone before the approval."""
     again = resumed.release.workflow("release")
-    assert again.statuses() == BUILT | {"hold": "success", "promote": "success", "cleanup": "success", "discard": "not_run"}, again.report()
+    assert again.statuses() == BUILT | {"hold": "success", "promote": "success", "cleanup": "success", "discard": "not_run", "discard-cancelled": "not_run"}, again.report()
 
 
 def test_a_rollback_goes_back_and_keeps_the_reason_as_it_was_given(resumed, tmp_path):
@@ -279,7 +279,7 @@ def test_a_version_that_is_no_number_does_nothing_but_fail(world, version):
     pipeline = world.approved.start("release", model_version=version)
     release = pipeline.workflow("release")
     release.wait()
-    assert release.statuses() == dict.fromkeys((*BUILT, "hold"), "not_run") | NEVER | {"create": "failed", "discard": "success"}, release.report()
+    assert release.statuses() == dict.fromkeys((*BUILT, "hold"), "not_run") | NEVER | {"create": "failed", "discard": "success", "discard-cancelled": "not_run"}, release.report()
     last = release.job("create").steps[-1].lines
     assert "is not a valid int" in last[-1], last
     assert world.approved.pairs() == before
