@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from scripts import console, options
+from scripts import console, notifying, options
 
 
 def _command(example: str) -> Callable[[Callable[..., Any]], click.Command]:
@@ -34,6 +34,7 @@ def discard(config: Path, as_json: bool, pair: str | None, cancelled: bool, reas
     name = pair_file.read(pair) if pair else None
     with console.opened(config) as kit:
         result = job(kit, name, cancelled=cancelled, reason=reason, dry_run=dry_run, tell=console.tell_step)
+        notifying.left_over(kit, result)
     console.show(result, as_json)
 
 

@@ -65,6 +65,11 @@ def not_passed(evidence: Evidence, context: Context) -> Message:
     return Message(f"{evidence.pair} {_OUTCOMES[evidence.verdict]}", _judged(evidence), context)
 
 
+def broke_off(told: str, context: Context) -> Message:
+    """A release ended before anybody could approve it, and not by its gates' word."""
+    return Message("A release broke off before its approval", {"Left": told}, context)
+
+
 def switched(plan: SwitchPlan, context: Context, *, left: str = "") -> Message:
     """Production is another pair now."""
     head = f"{plan.alias} now serves {plan.to.pair}"

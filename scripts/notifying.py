@@ -12,6 +12,7 @@ import click
 from scripts.errors import KitError
 
 if TYPE_CHECKING:
+    from scripts.jobs.discard import Discarded
     from scripts.jobs.switching import Switched
     from scripts.jobs.validate import Validated
     from scripts.messages import Context, Message
@@ -35,6 +36,15 @@ def judged(kit: Wiring, result: Validated) -> None:
 
     about = messages.not_passed if result.exit_code else messages.approval_waits
     _tell(kit, lambda where: about(result.evidence, where))
+
+
+def left_over(kit: Wiring, result: Discarded) -> None:
+    """Where nothing was discarded: a job failed, and somebody has to look. What the gates refused was told by `validate`."""
+    if not _wanted(kit) or result.dry_run or result.done:
+        return
+    from scripts import messages
+
+    _tell(kit, lambda where: messages.broke_off(" ".join(result.lines()), where))
 
 
 @contextmanager

@@ -71,3 +71,22 @@ def test_a_chat_hears_why_the_gates_refused(shop):
     assert text.startswith(f"{pair} was refused by its gates\n") and "nDCG@10" in text and "approve" not in text
     dropped = shop.do("discard", "--reason", "the gate refused it", **told)
     assert dropped["dropped"] == [pair]
+
+
+def test_a_chat_hears_of_a_build_that_broke_off(shop):
+    """A failed job sends no message of its own; the job after it does, and tells what is left. What was discarded was told before."""
+    shop.write_suite()
+    shop.stage("words")
+    with chatting() as chat:
+        told = PIPELINE | {"CIRCLE_PIPELINE_ID": "p-20", "NOTIFY_URL": chat.url.get_secret_value()}
+        pair = shop.do("create", **told)["pair"]
+        shop.do("discard", **told)
+        shop.do("discard", "--dry-run", **told)
+        (text,) = [message["text"] for _, message in chat.got]
+        assert text.startswith("A release broke off before its approval")
+        assert f"keep {pair}" in text and "https://ci.test/17" in text
+        shop.do("embed", **told)
+        shop.do("finish", **told)
+        shop.do("validate", "--pair", pair)
+        shop.do("discard", "--cancelled", **told)
+        assert len(chat.got) == 1
