@@ -33,7 +33,7 @@ class Metrics:
         lines += [f'promotion_webhook_deliveries_total{{outcome="{outcome}"}} {self._outcomes[outcome]}' for outcome in Outcome]
         lines += self._histogram("promotion_webhook_seconds")
         lines += _single("promotion_webhook_in_flight", "gauge", "Deliveries that wait for their answer.", self.in_flight)
-        refused = "Connections closed because there were too many, or no request came in time."
+        refused = "Connections closed because there were too many, no request came in time, or answers were not read."
         lines += _single("promotion_webhook_connections_refused_total", "counter", refused, self.connections_refused)
         last = "When a pipeline was last started or found; 0 for never."
         lines += _single("promotion_webhook_last_success_timestamp_seconds", "gauge", last, f"{self._last_success:.3f}")

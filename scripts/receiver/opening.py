@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts import config, signatures
 from scripts.errors import UsageError
-from scripts.jobs.trigger import Triggered, announced
+from scripts.jobs.trigger import Triggered, announced, refuse_embedded
 from scripts.receiver import answers, server
 from scripts.receiver.app import App
 from scripts.receiver.desk import Desk
@@ -34,7 +34,15 @@ def services(paths: Sequence[Path]) -> tuple[Settings, ...]:
 
 
 def starting(found: Sequence[Settings]) -> Start:
-    """Opens Milvus and MLflow for each start: a milvus-lite file that stayed open could be used by nobody else."""
+    """Opens Milvus and MLflow for each start, and keeps neither open between events that may be days apart.
+
+    Raises UsageError where no start could come to anything: told to MLflow as each event came, it would be told to nobody.
+    """
+    environment = found[0].environment
+    if not environment.circleci_token.get_secret_value():
+        hint = "Make a personal API token in CircleCI's user settings, and put it there."
+        raise UsageError("CIRCLECI_TOKEN is not set: no pipeline could be started.", hint=hint)
+    refuse_embedded(environment)
     by_name = {settings.service: settings for settings in found}
 
     def start(service: str, version: int, why: str) -> Triggered:
@@ -53,7 +61,10 @@ def open_webhooks(found: Sequence[Settings]) -> Webhooks:
 
 
 def run(found: Sequence[Settings], host: str, port: int, start: Start | None = None) -> None:
-    """Listens until SIGTERM. Raises UsageError where the secret is missing or nobody can listen there. `start` is for tests and benchmarks."""
+    """Listens until SIGTERM. `start` is for tests and benchmarks.
+
+    Raises UsageError where a secret or an address is missing, or nobody can listen there.
+    """
     environment = found[0].environment
     key = signatures.key(environment.webhook_secret)
     secrets = [environment.webhook_secret, environment.circleci_token, environment.milvus_token, environment.notify_url, environment.source_password]

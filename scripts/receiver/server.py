@@ -1,4 +1,4 @@
-"""The listening socket: who is slow, or one too many, is hung up on; SIGTERM ends it once every delivery has its answer."""
+"""The listening socket: who is slow to write or to read, or one too many, is hung up on; SIGTERM ends it once every delivery has its answer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import struct
 from types import FrameType
 
 import uvicorn
@@ -21,6 +22,11 @@ MAX_CONNECTIONS = 800
 HEAD_S = 10.0
 """From connecting, or from the answer before, until a request's headers are here. uvicorn waits for ever (0.54)."""
 KEEP_ALIVE_S = 5
+WRITE_S = 10.0
+"""All the time together that a connection may leave answers unread: who reads a little now and then gains nothing. uvicorn waits for ever (0.54)."""
+UNREAD_BYTES = 64 * 1024
+"""What the system takes for a connection on top of that, twice over (Linux): a dozen pages, so whoever asks for one is not waited for at all, however
+slow. Left to itself it takes 4 MB from each."""
 MAX_HEAD_BYTES = 16 * 1024
 STOP_S = 40
 """More than the longest answer takes."""
@@ -31,9 +37,13 @@ class _Patient(H11Protocol):
 
     metrics: Metrics
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._patience_s = WRITE_S
+        # Writing is paused while a single byte waits; otherwise a last small answer would keep a connection that is closed already.
+        transport.set_write_buffer_limits(high=0)
         if len(self.connections) > MAX_CONNECTIONS:
             self._hang_up()
         else:
@@ -47,8 +57,19 @@ class _Patient(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread_since = self.loop.time()
+        self._unread = self.loop.call_later(self._patience_s, self._reset)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._patience_s -= self.loop.time() - self._unread_since
+        self._stop_waiting()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watching()
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def _watch(self) -> None:
@@ -64,6 +85,16 @@ class _Patient(H11Protocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def _stop_waiting(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
+
+    def _reset(self) -> None:
+        """So that the system forgets what was not read too; it would go on offering it for minutes."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._hang_up()
+
     def _hang_up(self) -> None:
         self.metrics.connections_refused += 1
         self.transport.abort()
@@ -73,9 +104,11 @@ def listening(host: str, port: int) -> socket.socket:
     """Raises UsageError where nobody can listen there."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=1024)
+        listener = socket.create_server((host, port), family=family, backlog=1024)
     except (OSError, OverflowError, UnicodeError) as error:
         raise UsageError(f"The receiver cannot listen at {host}, port {port}: {error}.", hint="Pick others with --host and --port.") from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)  # connections inherit it
+    return listener
 
 
 def prepared(app: FastAPI, log: Log, metrics: Metrics) -> uvicorn.Server:

@@ -22,6 +22,9 @@ from tests.servers import free_ports
 
 SECRET = "whsec-a-fake-one-for-tests-0123456789"
 TOKEN = "circleci-fake-token-for-tests"
+NOBODY = "http://127.0.0.1:9"
+NEEDED = {"WEBHOOK_SECRET": SECRET, "CIRCLECI_TOKEN": TOKEN, "MILVUS_URI": NOBODY, "MLFLOW_TRACKING_URI": NOBODY}
+"""Without these no receiver starts."""
 MODEL = "shop embeddings; $(reboot) <<x>> & 'y': {z}\n\u2028"
 """Characters that mean something to a shell, to YAML or to a log."""
 
@@ -55,7 +58,7 @@ class Receiver:
         module = ["scripts", "webhook"] if real else ["tests.receiver.starts", str(folder)]
         named = [word for config in configs for word in ("--config", str(config))]
         self._command = [sys.executable, "-m", *module, *named, "--port", str(self.port)]
-        self._environment = {"PATH": os.environ["PATH"], "WEBHOOK_SECRET": SECRET, "CIRCLECI_TOKEN": TOKEN, **(environment or {})}
+        self._environment = {"PATH": os.environ["PATH"], **NEEDED, **(environment or {})}
         self._lines: list[str] = []
 
     def __enter__(self) -> Self:

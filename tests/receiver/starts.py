@@ -1,11 +1,12 @@
 """A receiver whose starts are told by the version what to come to, and are written down; while there is a file `hang` none comes to anything.
 
-`python -m tests.receiver.starts FOLDER --config …`
+`python -m tests.receiver.starts FOLDER --config …`; with WRITE_S in the environment, its patience with answers that are not read.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from scripts.errors import AnswerIsNo, Inconclusive, Refused, Unreachable, Usage
 from scripts.jobs.trigger import Outcome, Triggered
 from scripts.pipelines import Pipeline
 from scripts.ports import ModelVersion
-from scripts.receiver import opening
+from scripts.receiver import opening, server
 
 FOUND, NOT_CANDIDATE, NO_SUCH_VERSION, AWAY, LOCKED, UNCLEAR, NO, FAULT, TELLTALE = 200, 204, 404, 503, 423, 300, 100, 500, 501
 FAILURES = {
@@ -51,6 +52,7 @@ def starting(folder: Path, secrets: list[str]):
 @click.option("--config", "configs", multiple=True, type=click.Path(path_type=Path))
 @click.option("--port", type=int)
 def main(folder: Path, configs: tuple[Path, ...], port: int) -> None:
+    server.WRITE_S = float(os.environ.get("WRITE_S", server.WRITE_S))
     found = opening.services(configs)
     environment = found[0].environment
     secrets = [secret.get_secret_value() for secret in (environment.webhook_secret, environment.circleci_token)]

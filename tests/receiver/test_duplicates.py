@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from tests.circleci import faults
 from tests.circleci.api import StandIn
-from tests.receiver.process import TOKEN, Receiver, alias_event, signed
+from tests.receiver.process import NOBODY, TOKEN, Receiver, alias_event, signed
 from tests.shop import Shop
 
 DELIVERIES = 200
@@ -81,10 +81,9 @@ def test_the_answer_is_no_before_it_is_yes_while_circleci_is_away(shop, circleci
 def test_milvus_away_is_asked_for_again(shop, circleci, tmp_path):
     """So is MLflow; each with one line that says who."""
     config = shop.folder / "promotion.yaml"
-    nobody = "http://127.0.0.1:9"
     for variable in ("MILVUS_URI", "MLFLOW_TRACKING_URI"):
-        with Receiver(tmp_path, config, environment=shop.environment | circleci.environment | {variable: nobody}, real=True) as receiver:
+        with Receiver(tmp_path, config, environment=shop.environment | circleci.environment | {variable: NOBODY}, real=True) as receiver:
             answer = receiver.send(alias_event(1, model=shop.model))
             assert (answer.status, answer.told["outcome"]) == (503, "unavailable"), answer
-            assert "\n" not in answer.told["reason"] and nobody in answer.told["reason"]
+            assert "\n" not in answer.told["reason"] and NOBODY in answer.told["reason"]
     assert not circleci.started

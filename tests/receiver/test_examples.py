@@ -34,6 +34,7 @@ def test_only_what_may_come_right_is_sent_again():
 def test_the_limits_are_those_that_are_documented():
     """In its section on security."""
     assert f"Bodies end at {MAX_BODY_BYTES // 1024} KiB and after {app.BODY_S:.0f} s, heads after {server.HEAD_S:.0f} s" in DOCUMENT
+    assert f"answers that are not read after {server.WRITE_S:.0f} s for each connection" in DOCUMENT
     assert f"connections at {server.MAX_CONNECTIONS}, deliveries under way at {app.MAX_JUDGED}," in DOCUMENT
     assert f"starts that wait at {starting.MAX_WAITING}." in DOCUMENT
     assert f"{MAX_REFUSALS_PER_S} a second" in DOCUMENT

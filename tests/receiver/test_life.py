@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from scripts.cli import main
-from tests.receiver.process import SECRET, Receiver, alias_event, configure, signed
+from tests.receiver.process import NEEDED, SECRET, Receiver, alias_event, configure, signed
 from tests.servers import free_ports
 from tests.shop import refusal
 
@@ -26,6 +26,13 @@ def test_without_a_secret_it_does_not_start(tmp_path, secret):
     """Exit code 2, and what to do."""
     line = refusal(run("--config", str(configure(tmp_path)), "--port", str(free_ports(1)[0]), WEBHOOK_SECRET=secret), 2)
     assert "WEBHOOK_SECRET" in line and "openssl rand" in line
+
+
+@pytest.mark.parametrize("missing", ["CIRCLECI_TOKEN", "MILVUS_URI", "MLFLOW_TRACKING_URI"])
+def test_without_what_every_start_needs_it_does_not_start(tmp_path, missing):
+    """It would answer 422 to each event, and MLflow would tell nobody: exit code 2, and which it is."""
+    line = refusal(run("--config", str(configure(tmp_path)), "--port", str(free_ports(1)[0]), **NEEDED | {missing: ""}), 2)
+    assert f"{missing} is not set" in line
 
 
 def test_a_service_that_says_no_project_is_refused(tmp_path):
@@ -45,7 +52,7 @@ def test_one_service_twice_is_refused(tmp_path):
 def test_a_port_that_is_taken_is_refused(tmp_path):
     """In one line."""
     with Receiver(tmp_path, configure(tmp_path)) as other:
-        line = refusal(run("--config", str(configure(tmp_path)), "--port", str(other.port), WEBHOOK_SECRET=SECRET), 2)
+        line = refusal(run("--config", str(configure(tmp_path)), "--port", str(other.port), **NEEDED), 2)
     assert str(other.port) in line and "--port" in line
 
 
