@@ -24,7 +24,6 @@ from scripts.settings import Settings, SourceSettings
 if TYPE_CHECKING:
     from scripts.adapters.milvus import MilvusStore
     from scripts.adapters.milvus.roles import MilvusRoles
-    from scripts.adapters.mlflow_webhooks import MlflowWebhooks
 
 
 def open_store(environment: Environment, **patience: float) -> MilvusStore:
@@ -41,14 +40,6 @@ def open_roles(environment: Environment) -> MilvusRoles:
     from scripts.adapters.milvus.roles import MilvusRoles
 
     return MilvusRoles(environment.milvus_uri, environment.milvus_token.get_secret_value(), environment.milvus_tls)
-
-
-def open_webhooks(environment: Environment) -> MlflowWebhooks:
-    """MLflow's own list of webhooks."""
-    prepare_libraries()
-    from scripts.adapters.mlflow_webhooks import MlflowWebhooks
-
-    return MlflowWebhooks(environment.mlflow_uri)
 
 
 class Wiring:
