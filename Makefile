@@ -22,7 +22,7 @@ demo: $(VENV)/.kit  ## a promotion and a rollback from start to end, on this mac
 
 # Most tests wait for a server, so a few files at a time cost little more than one; each worker starts servers of its own.
 test: environment  ## the tests, with real Milvus and MLflow servers (ARGS="-m 'not server'" leaves those out)
-	@$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	@$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: | $(VENV)/bin/python  ## ruff, over the kit and its tests
 	@$(PIP) install $(RUFF)

@@ -52,7 +52,15 @@ def needs(condition: bool, reason: str) -> None:
     pytest.skip(reason)
 
 
+# Files that take a minute or more begin first: workers take whole files, and whoever begins such a one last is waited for alone.
+LONG = (
+    *("test_crash_matrix", "test_load", "test_roles", "test_end_to_end", "test_workflows", "test_cluster", "test_icecat", "test_walk", "test_race"),
+    *("test_sound_pairs", "test_retention_on_milvus", "test_tls", "test_broken_pairs", "test_mlflow", "test_duplicates", "test_gate_errors"),
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
     for item in items:
         if SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.server)
