@@ -32,6 +32,7 @@ MAX_RETRIES = 4
 ANSWER_SECONDS = 10.0
 
 _SQLITE = "sqlite:///"
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _DENIED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "401", "403")
 
 
@@ -98,12 +99,12 @@ def _quieten() -> None:
 
 
 def _refuse_dead(uri: str) -> None:
-    if not _is_server(uri):
-        return
-    address = urlsplit(uri)
+    """A database too: MLflow asks for one that is down again and again, for a minute and a half (3.17)."""
     try:
-        port = address.port or (443 if address.scheme == "https" else 80)
-        socket.create_connection((address.hostname or "", port), timeout=CONNECT_SECONDS).close()
+        address = urlsplit(uri)
+        port = address.port or _PORTS.get(address.scheme.partition("+")[0])
+        if address.hostname and port:
+            socket.create_connection((address.hostname, port), timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError):
         raise Unreachable(f"Nothing answers at MLFLOW_TRACKING_URI {shown(uri)}.", hint="Is the address right and the server up?") from None
 

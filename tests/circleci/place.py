@@ -14,6 +14,8 @@ from tests.shop import Shop
 
 _PREFIX = "ci_"
 _PASSWORDS = {"BUILDER": "fake-builder", "PROMOTER": "fake-promoter", "JANITOR": "fake-janitor"}
+_NOT_IN_TIME = 3
+"""On a busy machine grants take more than the 30 seconds for which one setup waits."""
 CONTEXTS = {"promotion-build": "builder", "promotion-production": "promoter", "promotion-cleanup": "janitor"}
 
 
@@ -46,5 +48,8 @@ class Place:
     def _set_up_roles(self) -> None:
         passwords = {f"MILVUS_{role}_PASSWORD": password for role, password in _PASSWORDS.items()}
         administrator = {"MILVUS_URI": self._milvus.uri, "MILVUS_TOKEN": self._milvus.token}
-        done = CliRunner().invoke(main, ["roles", "setup", "--prefix", _PREFIX], env=administrator | passwords)
+        for _ in range(5):
+            done = CliRunner().invoke(main, ["roles", "setup", "--prefix", _PREFIX], env=administrator | passwords)
+            if done.exit_code != _NOT_IN_TIME:
+                break
         assert done.exit_code == 0, done.output
