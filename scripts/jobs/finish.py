@@ -44,11 +44,7 @@ def finish(parts: Parts, pair: str, report: SyncReport | None = None) -> Finishe
     content = entry.stamp.read_content
     if content is None:
         raise _unfilled(entry)
-    collection = store.open(pair)
-    collection.flush()
-    collection.build_index()
-    collection.load()
-    readiness = _wait_until_covered(collection)
+    readiness = made_ready(store.open(pair))
     if readiness.rows != content.rows:
         raise Refused(
             f"{pair} holds {readiness.rows:,} rows, its source had {content.rows:,} distinct keys.",
@@ -63,6 +59,14 @@ def finish(parts: Parts, pair: str, report: SyncReport | None = None) -> Finishe
     told = {} if held else {"state": State.BUILT}
     store.set_properties(pair, entry.stamp.changes(content=content, **told))
     return Finished(entry.pair, readiness, _logged(parts, entry, report))
+
+
+def made_ready(collection: Collection) -> Readiness:
+    """Flushed, indexed and loaded. Safe to run again. Raises Inconclusive when the index does not cover every row in time."""
+    collection.flush()
+    collection.build_index()
+    collection.load()
+    return _wait_until_covered(collection)
 
 
 def _little_changed(stamp: Stamp, content: Content, share: float) -> bool:

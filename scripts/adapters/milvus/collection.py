@@ -13,6 +13,8 @@ import numpy as np
 from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
 from scripts.adapters.milvus.raw import numbers, vectors_of
 from scripts.adapters.milvus.schema import batches, index_params, key_in, literal
+from scripts.adapters.milvus.whole import plain, weighed
+from scripts.backup.ports import WholePage
 from scripts.errors import Inconclusive
 from scripts.layout import COLUMNS_HASH, MAX_KEY_BYTES, TEXT_HASH, VECTOR, FieldType, IndexType, Layout
 from scripts.ports import Hit, Importer, Page, Readiness, VectorPage
@@ -22,6 +24,8 @@ from scripts.records import Rows
 PAGE_ROWS = 16_384
 # With vectors pages are smaller: well under the 64 MiB of a message, and of 384 numbers each 5,000 rows are read fastest (50k rows/s, 2.3.5).
 PAGE_BYTES = 8 << 20
+# Of whole rows the first page is small: strings may have 64 KiB each.
+FIRST_PAGE_ROWS = 256
 KEYS_PER_QUERY = 2_000
 WRITES_IN_FLIGHT = 4
 QUERIES_PER_SEARCH = 100
@@ -61,6 +65,24 @@ class MilvusCollection:
                 # By the number of rows, not by the layout's dimension: it is looked at to find out whether that is so.
                 vectors=np.array(found[VECTOR], dtype=np.float32).reshape(len(keys), -1),
             )
+
+    def whole(self, after: int | str | None = None) -> Iterator[WholePage]:
+        """Whole rows in order of keys, those beyond `after`; readable as of `contents`. Pages follow the weight of rows, which only reading shows."""
+        columns = {column.name: column.type for column in self.layout.columns}
+        fields = [self.layout.key.name, TEXT_HASH, COLUMNS_HASH, VECTOR, *columns]
+        most, page = max(1, min(PAGE_ROWS, PAGE_BYTES // (4 * self.layout.dimension + 64))), FIRST_PAGE_ROWS
+        if not self._is_readable():
+            return
+        while len(keys := (found := self._columns(self._beyond(after), fields, page=min(page, most))).get(self.layout.key.name, ())):
+            weight = 4 * self.layout.dimension + sum(weighed(found[name]) for name in columns) / len(keys)
+            yield WholePage(
+                keys=list(keys),
+                text_hashes=numbers(found[TEXT_HASH]),
+                column_hashes=numbers(found[COLUMNS_HASH]),
+                vectors=vectors_of(found[VECTOR], self.layout.dimension),
+                columns={name: plain(kind, found[name]) for name, kind in columns.items()},
+            )
+            after, page = keys[-1], max(1, int(PAGE_BYTES / weight))
 
     def find(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """The text's hash is compared with what comes back, not with what was read before: another pass may write to this collection meanwhile."""
@@ -181,14 +203,8 @@ class MilvusCollection:
 
     def _pages(self, fields: list[str], page: int) -> Iterator[tuple[list[int] | list[str], dict[str, Any]]]:
         """All rows, `page` of them at a time: their keys, in order, and these fields."""
-        if not self.is_loaded():
-            self.flush()
-            if int(self._milvus.call("get_collection_stats", self.name)["row_count"]) == 0:
-                return
-            self.build_index()
-            self.load()
-        # Pages are read without waiting for the latest writes, whatever consistency is asked for (2.3.5). A strong read before them waits.
-        self.count()
+        if not self._is_readable():
+            return
         key = self.layout.key.name
         after: int | str | None = None
         while True:
@@ -198,6 +214,18 @@ class MilvusCollection:
                 return
             yield keys, found
             after = keys[-1]
+
+    def _is_readable(self) -> bool:
+        """Makes it so where it holds anything."""
+        if not self.is_loaded():
+            self.flush()
+            if int(self._milvus.call("get_collection_stats", self.name)["row_count"]) == 0:
+                return False
+            self.build_index()
+            self.load()
+        # Pages are read without waiting for the latest writes, whatever consistency is asked for (2.3.5). A strong read before them waits.
+        self.count()
+        return True
 
     def _columns(self, where: str, fields: list[str], *, strong: bool = False, page: int = 0) -> dict[str, Any]:
         """The fields of rows, each a sequence of its values. A page of rows comes in order of keys."""

@@ -1,0 +1,32 @@
+"""Stored columns as an answer brings them, made plain Python values again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from scripts.layout import FieldType
+
+_ELEMENTS = {FieldType.INT64S: "long_data", FieldType.DOUBLES: "double_data", FieldType.STRINGS: "string_data"}
+
+
+def plain(kind: FieldType, values: Sequence[Any]) -> list[Any]:
+    """A column as `Rows` has it. Both ways of asking are taken: messages of the wire, and what MilvusClient made of them."""
+    if kind is FieldType.JSON:
+        return [json.loads(value) if isinstance(value, (bytes, str)) else value for value in values]
+    if kind in _ELEMENTS:
+        return [list(getattr(value, _ELEMENTS[kind]).data if hasattr(value, "WhichOneof") else value) for value in values]
+    return list(values)
+
+
+def weighed(values: Sequence[Any]) -> int:
+    """About how many bytes these took on their way."""
+    if not len(values):
+        return 0
+    first = values[0]
+    if isinstance(first, (str, bytes)):
+        return sum(map(len, values))
+    if hasattr(first, "ByteSize"):
+        return sum(value.ByteSize() for value in values)
+    return 8 * len(values) if isinstance(first, (int, float)) else sum(len(str(value)) for value in values)

@@ -1,0 +1,173 @@
+"""Backups and restores that are broken off, and what goes on from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from scripts.errors import KitError, Refused, UsageError
+from scripts.jobs.backup import backup
+from scripts.jobs.restore import restore
+from tests.backup.world import OTHER, PAIR, ROWS, build, folder, held, opened
+
+ROOT = Path(__file__).parents[2]
+PART_BYTES = 50_000
+
+
+class BrokenOff(Exception):
+    """What ends a job half way."""
+
+
+def break_off_after(count: int):
+    """An `advance` that ends whoever calls it when so many rows are done."""
+    done = 0
+
+    def advance(rows: int) -> None:
+        nonlocal done
+        done += rows
+        if done >= count:
+            raise BrokenOff
+
+    return advance
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch):
+    """Several pages and files of few rows."""
+    monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_BYTES", 32 << 10)
+
+
+@pytest.fixture
+def kit(tmp_path):
+    with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
+        build(kit)
+        yield kit
+
+
+def listed(path: Path) -> list[str]:
+    return [part["name"] for part in json.loads((path / "unfinished.json").read_text())["parts"]]
+
+
+def test_a_broken_off_backup_goes_on_behind_its_last_whole_file(kit, tmp_path):
+    """Whole files are kept as they are, a damaged one and what follows is made anew, leftovers vanish, and what comes out can be restored."""
+    path = tmp_path / "there"
+    with pytest.raises(BrokenOff):
+        backup(kit, PAIR, folder(path), break_off_after(ROWS - 100), part_bytes=PART_BYTES)
+    whole = listed(path)
+    assert len(whole) >= 3 and not (path / "manifest.json").exists()
+    leftover = path / "part-00077-00000000.parquet"
+    leftover.write_bytes(b"half of a")
+    (path / whole[2]).write_bytes((path / whole[2]).read_bytes()[:-7])
+    stamps = {name: (path / name).stat().st_mtime_ns for name in whole[:2]}
+
+    made = backup(kit, PAIR, folder(path), part_bytes=PART_BYTES)
+
+    assert 0 < made.kept_rows < ROWS and made.manifest.rows == ROWS
+    assert [part.name for part in made.manifest.parts[:2]] == whole[:2]
+    assert {name: (path / name).stat().st_mtime_ns for name in whole[:2]} == stamps
+    assert sorted(file.name for file in path.iterdir()) == sorted(["manifest.json", *(part.name for part in made.manifest.parts)])
+    restore(kit, folder(path), OTHER)
+    assert held(kit, OTHER) == held(kit)
+
+
+def test_a_whole_backup_is_only_checked_when_it_is_made_again(kit, tmp_path):
+    """Nothing is read from the collection twice, and a file that was changed since is named."""
+    first = backup(kit, PAIR, folder(tmp_path / "there"), part_bytes=PART_BYTES)
+    again = backup(kit, PAIR, folder(tmp_path / "there"), part_bytes=PART_BYTES)
+    assert again.manifest == first.manifest and again.kept_rows == ROWS
+    name = first.manifest.parts[1].name
+    (tmp_path / "there" / name).unlink()
+    with pytest.raises(Refused, match=f"{name} is gone"):
+        backup(kit, PAIR, folder(tmp_path / "there"))
+
+
+def test_a_broken_off_restore_goes_on(kit, tmp_path):
+    """What it left is an unfinished pair; the same restore finishes it, and another backup does not."""
+    backup(kit, PAIR, folder(tmp_path / "there"), part_bytes=PART_BYTES)
+
+    @contextmanager
+    def show(label, total):
+        yield break_off_after(ROWS // 2) if label == "restore" else lambda rows: None
+
+    with pytest.raises(BrokenOff):
+        restore(kit, folder(tmp_path / "there"), OTHER, show)
+    with pytest.raises(Refused, match="is not finished"):
+        backup(kit, OTHER, folder(tmp_path / "elsewhere"))
+    backup(kit, PAIR, folder(tmp_path / "second"))
+    with pytest.raises(Refused, match="There is a collection .* already"):
+        restore(kit, folder(tmp_path / "second"), OTHER)
+    restore(kit, folder(tmp_path / "there"), OTHER)
+    assert held(kit, OTHER) == held(kit)
+
+
+def test_a_second_writer_ends_the_first(kit, tmp_path):
+    """Whoever came later has taken the folder over; the first says so in one line, and what comes out is whole."""
+    path = tmp_path / "there"
+    begun = False
+
+    def meanwhile(rows: int) -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            backup(kit, PAIR, folder(path), part_bytes=PART_BYTES)
+
+    with pytest.raises(KitError) as caught:
+        backup(kit, PAIR, folder(path), meanwhile, part_bytes=PART_BYTES)
+    assert "Another process writes a backup" in str(caught.value)
+    restore(kit, folder(path), OTHER)
+
+
+KILLED = """
+import os, sys
+uri = os.environ.pop("MILVUS_URI")  # which pymilvus would read when it is imported, and dies of
+from scripts.adapters.milvus import collection
+os.environ["MILVUS_URI"] = uri
+from scripts.backup_commands import backup as command
+from scripts.jobs import backup
+collection.PAGE_BYTES = 16 << 10
+backup.backup.__kwdefaults__["part_bytes"] = 50_000
+command(sys.argv[1:])
+"""
+
+
+def test_a_killed_backup_is_simply_run_again(tmp_path):
+    """kill -9 of the real command, with small files: what it had written down as whole is kept, and the backup is restored elsewhere."""
+    path, uri = tmp_path / "there", str(tmp_path / "milvus.db")
+    with opened(tmp_path / "kit", uri) as kit:
+        build(kit)
+        before = held(kit)
+    words = ["--pair", PAIR, "--to", str(path), "--config", str(tmp_path / "kit" / "promotion.yaml"), "--json"]
+    command, environment = [sys.executable, "-c", KILLED, *words], os.environ | {"MILVUS_URI": uri}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
+        while not (path / "unfinished.json").exists() or not listed(path):
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+    if (path / "manifest.json").exists():
+        pytest.fail("it was done before it was killed")
+    whole = listed(path)
+
+    again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    facts = json.loads(again.stdout)
+    assert facts["kept_rows"] > 0 and facts["rows"] == ROWS
+    assert set(whole) <= {file.name for file in path.iterdir()}
+    with opened(tmp_path / "kit", str(tmp_path / "elsewhere.db")) as kit:
+        restore(kit, folder(path))
+        assert held(kit) == before
+
+
+def test_half_a_backup_is_not_restored(kit, tmp_path):
+    """It says how much is there and how to go on."""
+    with pytest.raises(BrokenOff):
+        backup(kit, PAIR, folder(tmp_path / "there"), break_off_after(ROWS // 2), part_bytes=PART_BYTES)
+    with pytest.raises(UsageError, match=rf"is unfinished: .* of 2,500 rows. Run `backup --pair {PAIR} --to"):
+        restore(kit, folder(tmp_path / "there"), OTHER)

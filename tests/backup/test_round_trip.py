@@ -1,0 +1,116 @@
+"""`backup` and `restore`: from milvus-lite to a server and back, with everything that a pair has."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scripts.adapters.backup_files import open_folder
+from scripts.errors import Refused
+from scripts.jobs import finish
+from scripts.jobs.backup import backup
+from scripts.jobs.restore import RESTORED, restore, try_out
+from scripts.pair import Stamp, State
+from tests.backup.world import BEGAN, COLUMNS, OTHER, PAIR, ROWS, build, folder, held, opened, rows, stamp, vectors
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch):
+    """Several pages and files of few rows."""
+    monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_BYTES", 256 << 10)
+
+
+def test_a_pair_goes_from_a_laptop_to_a_server_and_back(milvus, tmp_path):
+    """Every key, every value of every type, and every vector to its last bit; on the way nothing is loaded that was not, and no verdict is kept."""
+    expected = rows()
+    with opened(tmp_path / "laptop", str(tmp_path / "laptop.db")) as laptop:
+        build(laptop)
+        made = backup(laptop, PAIR, folder(tmp_path / "there"), part_bytes=20_000)
+        before = held(laptop)
+    assert len(made.manifest.parts) > 2 and made.manifest.rows == ROWS == len(before)
+    for at, key in enumerate(expected.keys):
+        values, text, columns, vector = before[key]
+        assert values == {name: expected.columns[name][at] for name in COLUMNS}
+        assert (text, columns, vector) == (int(expected.text_hashes[at]), int(expected.column_hashes[at]), vectors()[at].tobytes())
+
+    with opened(tmp_path / "cluster", milvus.uri, milvus.token) as cluster:
+        restored = restore(cluster, folder(tmp_path / "there"))
+        assert restored.answers.restored.mean > 0.95
+        assert held(cluster) == before
+        found = Stamp.read(PAIR, cluster.store.properties(PAIR))
+        assert found.state is State.BUILT and found.content == stamp().content and not found.missing_shards
+        assert (found.verdict, found.evidence, found.evidence_digest, found.replaces) == ("", "", "", "")
+        assert found.build.id == stamp().build.id and found.build.created_at > BEGAN
+        assert cluster.store.properties(PAIR)[RESTORED] == made.manifest.digest
+        assert finish.finish(cluster, PAIR).readiness.rows == ROWS
+        cluster.store.open(PAIR).release()
+        backup(cluster, PAIR, folder(tmp_path / "back"))
+        assert not cluster.store.open(PAIR).is_loaded()
+
+    with opened(tmp_path / "laptop", str(tmp_path / "laptop.db")) as laptop:
+        assert str(restore(laptop, folder(tmp_path / "back"), OTHER).pair) == OTHER
+        assert held(laptop, OTHER) == before
+        assert Stamp.read(OTHER, laptop.store.properties(OTHER)).build.id == f"restored-{OTHER[-8:]}"
+
+
+def test_a_restore_test_leaves_nothing_behind(tmp_path):
+    """Neither where it succeeds nor where a file was changed; beside the pair itself."""
+    there = folder(tmp_path / "there")
+    with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
+        build(kit)
+        made = backup(kit, PAIR, there)
+        tried = try_out(kit, there)
+        assert "can be restored: 2,500 rows" in tried.lines()[0]
+        assert tried.facts()["dropped"] is True and tried.facts()["pair"] != PAIR
+        assert kit.store.collections() == [PAIR]
+        file = tmp_path / "there" / made.manifest.parts[0].name
+        file.write_bytes(file.read_bytes()[:-1] + b"?")
+        with pytest.raises(Refused, match=file.name):
+            try_out(kit, there)
+        assert kit.store.collections() == [PAIR]
+
+
+def test_an_empty_pair_is_backed_up_as_well(tmp_path):
+    """No rows are no reason to fail, nor to search for anything."""
+    with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
+        nothing = stamp().content.model_copy(update={"rows": 0, "fingerprint": "0" * 16})
+        of = stamp(content=nothing, shards={"0-of-1": nothing})
+        kit.store.create(PAIR, of.layout, of.properties())
+        made = backup(kit, PAIR, folder(tmp_path / "there"))
+        assert made.manifest.rows == 0
+        restored = restore(kit, folder(tmp_path / "there"), OTHER)
+        assert restored.answers is None and restored.facts()["rows"] == 0
+
+
+def test_a_backup_on_s3_is_restored_and_a_changed_file_named(tmp_path, s3_server, monkeypatch):
+    """As on a disk: several files, a manifest at the end, checksums."""
+    for name, value in s3_server.variables().items():
+        monkeypatch.setenv(name, value)
+    s3_server.make("backups")
+    there = open_folder("s3://backups/shop/one", tmp_path)
+    try:
+        with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
+            build(kit)
+            made = backup(kit, PAIR, there, part_bytes=20_000)
+            assert set(there.names()) == {"manifest.json", *(part.name for part in made.manifest.parts)}
+            restore(kit, there, OTHER)
+            assert held(kit, OTHER) == held(kit)
+            kit.store.drop(OTHER)
+            last = made.manifest.parts[-1].name
+            s3_server.put("backups", f"shop/one/{last}", b"x" * made.manifest.parts[-1].bytes)
+            with pytest.raises(Refused, match=f"s3://backups/shop/one/{last} was changed"):
+                restore(kit, there, OTHER)
+            assert kit.store.collections() == [PAIR]
+    finally:
+        s3_server.empty()
+
+
+def test_what_is_restored_is_said_in_facts(tmp_path):
+    """Machines read the same as people."""
+    with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
+        build(kit)
+        made = backup(kit, PAIR, folder(tmp_path / "there"))
+        facts = json.loads(json.dumps(restore(kit, folder(tmp_path / "there"), OTHER).facts()))
+    assert facts["backup_of"] == PAIR and facts["pair"] == OTHER and facts["queries"] == 32
+    assert facts["sha256"] == made.facts()["sha256"] and facts["fingerprint"] == made.facts()["fingerprint"]
