@@ -65,10 +65,11 @@ def fit(nodes: Nodes, needed: int, segment: int) -> Fit:
 
 
 def sized(needed: int, segment: int, *, at_least: int = 1) -> Nodes:
-    """The smallest usual size of which no more than eight hold it, and how many of that; of the largest, as many as it takes.
-
-    Not fewer than `at_least`: each replica is on nodes of its own.
-    """
+    """One node up to 64Gi where that is enough; else the smallest usual size of which no more than eight hold it, and of the largest as many as it
+    takes. Not fewer than `at_least`: each replica is on nodes of its own."""
+    for gib in SIZES_GIB:
+        if at_least == 1 and gib <= _ALONE_GIB and Nodes(1, gib * GI).holds(segment) >= needed:
+            return Nodes(1, gib * GI)
     for gib in SIZES_GIB:
         one = Nodes(1, gib * GI).holds(segment)
         count = max(at_least, -(-needed // one)) if one else 0

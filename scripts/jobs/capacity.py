@@ -22,6 +22,8 @@ _NO = 1
 
 @dataclass(frozen=True)
 class Planned:
+    """A plan, of which nobody was asked."""
+
     plan: Plan
 
     @property
@@ -122,11 +124,6 @@ class Present:
             "next": Planned(self.next).facts() if self.next else None,
             "how": FORMULA,
         }
-
-
-def plan(shape: Shape, rows: int, window: Window, nodes: Nodes | None) -> Planned:
-    """Reads nothing and asks nobody."""
-    return Planned(planning.planned(shape, rows, window, nodes))
 
 
 def present(parts: Parts, nodes: Nodes | None, *, replicas: int = 1) -> Present:
