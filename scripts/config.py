@@ -53,6 +53,11 @@ def role_passwords(environ: dict[str, str] | None = None) -> dict[str, SecretStr
     return {role.name: SecretStr(password) for role in ROLES if (password := given.get(f"MILVUS_{role.name.upper()}_PASSWORD"))}
 
 
+def secret(variable: str) -> SecretStr | None:
+    """What the variable holds that clusters.yaml names; None where it is not set."""
+    return SecretStr(value) if (value := os.environ.get(variable)) else None
+
+
 def prepare_libraries() -> None:
     """To be called before pymilvus or a model is imported: what they read from the environment then is settled here.
 

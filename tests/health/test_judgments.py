@@ -1,0 +1,193 @@
+"""What figures mean: coverage by rows, and what makes a collection red. No server is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from scripts.health import metrics
+from scripts.health.indexes import Judgment, judge
+from scripts.health.report import ClusterHealth, HealthReport
+from scripts.health.seen import FieldSeen, IndexSeen, Load, Seen, Segment
+from scripts.health.statuses import Status, examine, lost
+from scripts.layout import Index
+from scripts.pair import Content, State
+from tests.test_pair import stamp
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+NAME = "shop_v3_00000001"
+KEY, VECTOR = FieldSeen("id", "INT64", primary=True), FieldSeen("vector", "FLOAT_VECTOR", 8, vector=True)
+
+
+def index(total, indexed, pending=0, state="Finished", kind="HNSW") -> IndexSeen:
+    return IndexSeen("vector", kind, "COSINE", state, total, indexed, pending)
+
+
+def collection(rows, counters, segments=(), aliases=("shop_prod",), **others) -> Seen:
+    """A loaded one, as a server tells of it."""
+    values = {"stored_rows": rows, "load": Load.LOADED, "fields": (KEY, VECTOR), "segments": segments, "replicas": 1} | others
+    return Seen(NAME, rows, aliases=aliases, indexes=(counters,), **values)
+
+
+def judged(seen: Seen):
+    (found,) = (judge(seen, each) for each in seen.indexes)
+    return found.judgment, found.coverage
+
+
+INDEXED = Segment(100_000, loaded=True, index="vector")
+OLD = Segment(110_000, stored=False, loaded=True, index="vector")
+
+
+@pytest.mark.parametrize(
+    "seen, judgment, coverage",
+    [
+        (collection(0, index(0, 0)), Judgment.WAITING, None),
+        (collection(100_000, index(100_000, 100_000), (INDEXED,)), Judgment.COMPLETED, 100),
+        # As 2.3.5 tells it right after a flush: "Finished", with everything pending.
+        (collection(100_000, index(100_000, 0, 100_000), (Segment(100_000),)), Judgment.BUILDING, 0),
+        # Built, and not yet loaded: queries find 20,000 rows without it.
+        (collection(120_000, index(120_000, 120_000), (INDEXED, Segment(20_000))), Judgment.BUILDING, 83.33),
+        # Written and not sealed.
+        (collection(125_000, index(100_000, 100_000), (INDEXED,)), Judgment.BUILDING, 80),
+        # Deleted rows are still in their segment.
+        (collection(60_000, index(100_000, 100_000), (INDEXED,)), Judgment.COMPLETED, 100),
+        # Right after a compaction (measured on 2.3.5): queries use the old segments until the new one is indexed.
+        (collection(95_000, index(95_000, 110_000, 85_000), (OLD, Segment(95_000))), Judgment.COMPLETED, 100),
+        # Deleted and written: the new rows are seen though the count fell.
+        (collection(95_000, index(110_000, 110_000), (INDEXED, Segment(10_000))), Judgment.BUILDING, 89.47),
+        # A server builds none for so small a segment.
+        (collection(100_500, index(100_500, 100_500), (INDEXED, Segment(500, loaded=True))), Judgment.COMPLETED, 100),
+        # One row of 100,001 is not yet covered: never rounded up to 100.
+        (collection(100_001, index(100_000, 100_000), (INDEXED,)), Judgment.BUILDING, 99.99),
+        (collection(100_000, index(100_000, 0, kind="FLAT"), (Segment(100_000, loaded=True),)), Judgment.COMPLETED, 100),
+        # Without segments, as on milvus-lite, its counters are all there is.
+        (collection(5_000, index(5_000, 4_000, 1_000), None), Judgment.BUILDING, 80),
+        (collection(5_000, index(4_000, 4_000), None), Judgment.BUILDING, 80),
+        (collection(95_000, index(95_000, 110_000, 85_000), None), Judgment.UNKNOWN, None),
+        # Not loaded: not to be counted, so the sealed segments alone.
+        (collection(None, index(5_000, 5_000), (), load=Load.NOT_LOADED, stored_rows=5_000), Judgment.COMPLETED, 100),
+        (collection(None, index(95_000, 110_000, 85_000), (), load=Load.NOT_LOADED, stored_rows=95_000), Judgment.BUILDING, 10.52),
+        (collection(None, index(0, 0), (), load=Load.NOT_LOADED, stored_rows=0), Judgment.WAITING, None),
+        (collection(None, index(0, 0), (), load=Load.NOT_LOADED, stored_rows=None), Judgment.UNKNOWN, None),
+    ],
+)
+def test_an_index_is_judged_by_rows_and_not_by_its_word(seen, judgment, coverage):
+    """Waiting, building or completed, with the share of the rows that queries find through it."""
+    assert judged(seen) == (judgment, coverage)
+
+
+def test_coverage_is_never_outside_of_its_bounds():
+    """Whatever a server's counters say, also where more is pending than there is."""
+    for rows in (1, 1_000):
+        for total, indexed, pending in ((0, 5_000, 0), (500, 0, 9_000), (9_000, 0, 9_000), (0, 0, 0)):
+            for segments in (None, (), (Segment(5_000),), (Segment(5_000, loaded=True, index="vector"),)):
+                found = judge(collection(rows, index(total, indexed, pending), segments), index(total, indexed, pending))
+                assert found.coverage is None or 0 <= found.coverage <= 100
+                assert found.uncovered_rows is None or 0 <= found.uncovered_rows <= rows
+
+
+def test_with_several_vector_indexes_each_has_its_own_coverage():
+    """A segment names one index of several, so then their counters decide."""
+    second = IndexSeen("image", "IVF_FLAT", "L2", "Finished", 100_000, 40_000, 60_000)
+    seen = replace(collection(100_000, index(100_000, 100_000), (INDEXED,)), indexes=(index(100_000, 100_000), second))
+    assert [(judge(seen, each).judgment, judge(seen, each).coverage) for each in seen.indexes] == [(Judgment.COMPLETED, 100), (Judgment.BUILDING, 40)]
+
+
+GOOD = stamp(state=State.PRODUCTION, promoted_at=NOW, content=Content(rows=100_000, fingerprint="0" * 16, skipped=0, read_at=NOW))
+WELL = collection(100_000, index(100_000, 100_000), (INDEXED,), properties=GOOD.properties())
+
+
+def test_production_that_is_well_is_healthy():
+    """With its pair and its state from the stamp, and nothing to do."""
+    found = examine(WELL)
+    assert (found.status, found.findings, found.state, found.stamp.model.version) == (Status.HEALTHY, (), State.PRODUCTION, 3)
+
+
+FAULTS = {
+    "not loaded": (replace(WELL, load=Load.NOT_LOADED, rows=None), Status.ERROR),
+    "being loaded (40%)": (replace(WELL, load=Load.LOADING, progress=40, rows=None), Status.ERROR),
+    "has no index": (replace(WELL, indexes=()), Status.ERROR),
+    "has failed": (replace(WELL, indexes=(index(100_000, 100_000, state="Failed"),)), Status.ERROR),
+    "no rows; 100,000 were proved": (replace(WELL, rows=0, stored_rows=0, segments=()), Status.ERROR),
+    "covers 50% of the rows: 100,000": (replace(WELL, rows=200_000), Status.ERROR),
+    "covers 95.23% of the rows: 5,000": (replace(WELL, rows=105_000), Status.WARNING),
+    "IVF_FLAT/COSINE, and HNSW/COSINE was stamped": (replace(WELL, indexes=(index(100_000, 100_000, kind="IVF_FLAT"),)), Status.WARNING),
+    "16 small segments": (replace(WELL, segments=(INDEXED, *[Segment(10, loaded=True)] * 16)), Status.WARNING),
+    "not known whether it is loaded": (replace(WELL, load=Load.UNKNOWN, rows=None), Status.WARNING),
+}
+
+
+@pytest.mark.parametrize("reason", FAULTS)
+def test_each_fault_of_what_serves_has_a_reason_and_a_remedy(reason):
+    """In words that name the figure, and the worst decides."""
+    seen, status = FAULTS[reason]
+    found = examine(seen)
+    assert found.status is status
+    assert reason in str(found.findings[0]) and found.findings[0].remedy
+    assert all(finding.reason in "\n".join(_report(found).lines()) for finding in found.findings)
+
+
+@pytest.mark.parametrize("reason", FAULTS)
+def test_only_what_has_an_alias_is_ever_red(reason):
+    """A retired pair that is not loaded, half indexed or empty rings nobody."""
+    found = examine(replace(FAULTS[reason][0], aliases=()))
+    assert found.status is (Status.WARNING if reason == "has failed" else Status.HEALTHY)
+    assert _report(found).exit_code == 0
+
+
+def test_the_tail_that_a_server_never_indexes_is_not_worth_a_warning():
+    """A service that is written to always has some rows that are not sealed yet: it is building, says so, and is healthy."""
+    found = examine(replace(WELL, rows=100_700, properties=stamp(promoted_at=NOW).properties()))
+    assert (found.indexes[0].judgment, found.indexes[0].uncovered_rows, found.status) == (Judgment.BUILDING, 700, Status.HEALTHY)
+
+
+def test_a_broken_stamp_is_told_and_hides_nothing():
+    """The figures are judged as those of any other collection."""
+    found = examine(replace(WELL, properties={"promotion.format": "9"}))
+    assert (found.status, found.stamp, found.indexes[0].judgment) == (Status.WARNING, None, Judgment.COMPLETED)
+    assert "format 9" in found.findings[0].reason
+
+
+def test_an_alias_that_points_to_nothing_is_an_error_of_the_cluster():
+    """As long as a pair is stamped as production; a retired one is no production that was lost."""
+    there = examine(replace(WELL, aliases=()))
+    (finding,) = lost([there], [])
+    assert finding.status is Status.ERROR and "shop_prod points to nothing" in finding.reason and f"rollback --to {NAME}" in finding.remedy
+    retired = examine(replace(WELL, aliases=(), properties=GOOD.changed(retired_at=NOW).properties()))
+    assert not [*lost([there], ["shop_prod"]), *lost([retired], [])]
+    assert HealthReport((ClusterHealth("eu", "http://eu", (there,), (finding,)),), NOW).exit_code == 1
+
+
+def test_the_exit_code_is_for_alerting():
+    """0 for healthy and warnings, 1 for an error, 5 where a cluster was not seen."""
+    def code(*clusters):
+        return HealthReport(clusters, NOW).exit_code
+
+    well, red = ClusterHealth("a", "", (examine(WELL),)), ClusterHealth("b", "", (examine(replace(WELL, load=Load.NOT_LOADED)),))
+    assert (code(well), code(well, red), code(well, red, ClusterHealth("c", "", failure="down"))) == (0, 1, 5)
+    assert well.status is Status.HEALTHY and ClusterHealth("a", "", unseen=("x",)).status is Status.WARNING
+
+
+def test_prometheus_text_has_every_known_figure_and_no_other():
+    """One line for each, in the text format; what is not known has none, and labels are escaped."""
+    odd = replace(WELL, name='a"b\\c', rows=None, replicas=None, segments=None, load=Load.UNKNOWN)
+    report = HealthReport((ClusterHealth("eu", "", (examine(WELL), examine(odd))), ClusterHealth("us", "", failure="down")), NOW)
+    text = metrics.text(report)
+    assert f'promotion_health_collection_rows{{cluster="eu",collection="{NAME}"}} 100000\n' in text
+    assert f'promotion_health_index_coverage_ratio{{cluster="eu",collection="{NAME}",field="vector"}} 1\n' in text
+    assert 'promotion_health_cluster_up{cluster="us"} 0\n' in text
+    assert r'collection="a\"b\\c"' in text and r'collection_rows{cluster="eu",collection="a\"' not in text
+    lines = text.splitlines()
+    families = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(families) == len(set(families)) and all(line.startswith(("#", "promotion_health_")) for line in lines)
+
+
+def _report(found) -> HealthReport:
+    return HealthReport((ClusterHealth("eu", "http://eu", (found,)),), NOW)
+
+
+def test_the_stamped_default_is_the_one_that_these_tests_use():
+    """HNSW with COSINE, or the fault about another index would be one of the tests."""
+    assert (GOOD.layout.index.type, GOOD.layout.index.metric) == (Index().type, Index().metric) == ("HNSW", "COSINE")
