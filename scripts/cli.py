@@ -12,7 +12,9 @@ import click
 
 from scripts import __version__, console, notifying, options
 from scripts.approve_commands import approve
+from scripts.backup_commands import backup, restore
 from scripts.canary_commands import canary
+from scripts.capacity_commands import capacity
 from scripts.ci_commands import discard, requirements
 from scripts.errors import KitError
 from scripts.golden_commands import golden
@@ -287,7 +289,7 @@ def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> No
     console.show(result, as_json)
 
 
-for command in (webhook, trigger, reconcile, watch, approve, discard, requirements, canary, golden, roles):
+for command in (webhook, trigger, reconcile, watch, approve, discard, requirements, capacity, backup, restore, canary, golden, roles):
     main.add_command(command)
 
 
