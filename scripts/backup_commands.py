@@ -38,8 +38,7 @@ def backup(ctx: click.Context, pair: str | None, to: str | None, config: Path, a
 
     with console.opened(config) as kit:
         name, folder = pair_file.named(kit, pair), _folder(kit, to)
-        with progress("backup", None) as advance:
-            result = job(kit, name, folder, advance)
+        result = job(kit, name, folder, progress)
     console.show(result, as_json)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from scripts.adapters.filesystems import explained, resolve, translated
 from scripts.addresses import shown
 from scripts.backup.ports import FileFacts, WholePage
-from scripts.errors import KitError, Refused, Unreachable
+from scripts.errors import KitError, Refused
 from scripts.layout import COLUMNS_HASH, TEXT_HASH, VECTOR, FieldType, Layout
 
 if TYPE_CHECKING:
@@ -150,10 +150,11 @@ class BackupFiles:
         except OSError as error:
             if error.errno in _FULL or "No space left" in str(error):
                 raise Refused(f"There is no room for {self._shown(name)}.", hint="Make some and run the same command again; it goes on where it stopped.") from None
-            told = explained(error, self.name)
-            if isinstance(told, Unreachable):
-                raise told from None
-            raise Refused(f"{self._shown(name)} cannot be written: {shown(' '.join(str(error).split()))[:300]}.") from None
+            if isinstance(error, PermissionError):
+                raise Refused(f"{self._shown(name)} cannot be written: access is denied.", hint="Check who may write there.") from None
+            told = explained(error, self._shown(name))
+            told.what = told.what.replace("cannot be read", "cannot be written")
+            raise told from None
 
 
 class _Part:

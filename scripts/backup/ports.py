@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,14 @@ from scripts import digests
 from scripts.layout import Layout
 from scripts.ports import Collection, VectorPage
 from scripts.records import Rows
+
+Show = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows the progress of one step over so many rows, as `progress` does."""
+
+
+@contextmanager
+def unseen(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda rows: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from scripts import catalogue, digests, filling, heartbeat
 from scripts.backup import standing
 from scripts.backup.manifest import Key, Manifest, Part
-from scripts.backup.ports import Folder, WholeCollection, WholePage
+from scripts.backup.ports import Folder, Show, WholeCollection, WholePage, unseen
 from scripts.backup.sampled import SampledRows
 from scripts.backup.standing import MANIFEST, UNFINISHED
 from scripts.catalogue import Entry
@@ -48,28 +48,30 @@ class BackedUp:
         return facts | {"files": len(made.parts), "fingerprint": made.content.fingerprint, "sha256": made.digest}
 
 
-def backup(parts: Parts, pair: str, folder: Folder, advance: Advance = lambda rows: None, *, part_bytes: int = PART_BYTES) -> BackedUp:
+def backup(parts: Parts, pair: str, folder: Folder, show: Show = unseen, *, part_bytes: int = PART_BYTES) -> BackedUp:
     """Safe to run again: after a crash it goes on behind the last file that is whole; what is complete is only checked.
 
-    Memory does not grow with rows. `advance` is told of rows that are in the folder. Raises Refused where the pair is not finished or is being
+    Memory does not grow with rows. Raises Refused where the pair is not finished or is being
     filled, where the folder holds anything else, and where the collection changed meanwhile: then there is no manifest.
     """
     entry = _finished_entry(parts, pair)
     before = standing.look(folder)
     if before.whole:
         _refuse_other(folder, before.whole, entry)
-        standing.refuse_damaged(folder, before.whole, advance)
+        with show("verify", before.whole.rows) as advance:
+            standing.refuse_damaged(folder, before.whole, advance)
         _tidy(folder, before.whole)
         return BackedUp(before.whole, folder.name, before.whole.rows)
     if before.begun:
         _refuse_other(folder, before.begun, entry)
     blank = Manifest(pair=pair, stamp=entry.stamp.properties(), begun_at=parts.now(), writer="")
     work = _Work(folder, (before.begun or blank).changed(writer=heartbeat.new_token()), part_bytes)
-    kept = work.keep_whole_parts(advance)
-    with _open(parts, entry) as collection:
-        work.write(collection, advance)
-        _refuse_changed(parts, work.manifest)
-        manifest = work.manifest.changed(asked=work.sampled.ask(collection) if work.manifest.rows else ())
+    with show("backup", blank.content.rows) as advance:
+        kept = work.keep_whole_parts(advance)
+        with _open(parts, entry) as collection:
+            work.write(collection, advance)
+            _refuse_changed(parts, work.manifest)
+            manifest = work.manifest.changed(asked=work.sampled.ask(collection) if work.manifest.rows else ())
     work.finish(manifest)
     return BackedUp(manifest, folder.name, kept)
 

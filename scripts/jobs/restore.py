@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from scripts import catalogue
 from scripts.backup import standing
 from scripts.backup.manifest import Manifest
-from scripts.backup.ports import Folder
+from scripts.backup.ports import Folder, Show, unseen
 from scripts.backup.sampled import Answers, Held, K, SampledRows
 from scripts.errors import Refused, UsageError
 from scripts.flow import Ahead, InFlight
@@ -25,14 +24,6 @@ from scripts.shards import Shard
 RESTORED = f"{PREFIX}restored"
 """The property that says which backup a collection was made from: the digest of its manifest."""
 PAGES_AHEAD = 2
-
-Show = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Shows the progress of one step over so many rows."""
-
-
-@contextmanager
-def unseen(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    yield lambda rows: None
 
 
 @dataclass(frozen=True)

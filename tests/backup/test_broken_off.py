@@ -26,8 +26,18 @@ class BrokenOff(Exception):
     """What ends a job half way."""
 
 
-def break_off_after(count: int):
-    """An `advance` that ends whoever calls it when so many rows are done."""
+def telling(advance, of: str = "backup"):
+    """Progress of one step, told to this function."""
+
+    @contextmanager
+    def show(label, total):
+        yield advance if label == of else lambda rows: None
+
+    return show
+
+
+def break_off_after(count: int, of: str = "backup"):
+    """Progress that ends whoever reports it when so many rows of a step are done."""
     done = 0
 
     def advance(rows: int) -> None:
@@ -36,7 +46,7 @@ def break_off_after(count: int):
         if done >= count:
             raise BrokenOff
 
-    return advance
+    return telling(advance, of)
 
 
 @pytest.fixture(autouse=True)
@@ -93,12 +103,8 @@ def test_a_broken_off_restore_goes_on(kit, tmp_path):
     """What it left is an unfinished pair; the same restore finishes it, and another backup does not."""
     backup(kit, PAIR, folder(tmp_path / "there"), part_bytes=PART_BYTES)
 
-    @contextmanager
-    def show(label, total):
-        yield break_off_after(ROWS // 2) if label == "restore" else lambda rows: None
-
     with pytest.raises(BrokenOff):
-        restore(kit, folder(tmp_path / "there"), OTHER, show)
+        restore(kit, folder(tmp_path / "there"), OTHER, break_off_after(ROWS // 2, "restore"))
     with pytest.raises(Refused, match="is not finished"):
         backup(kit, OTHER, folder(tmp_path / "elsewhere"))
     backup(kit, PAIR, folder(tmp_path / "second"))
@@ -120,7 +126,7 @@ def test_a_second_writer_ends_the_first(kit, tmp_path):
             backup(kit, PAIR, folder(path), part_bytes=PART_BYTES)
 
     with pytest.raises(KitError) as caught:
-        backup(kit, PAIR, folder(path), meanwhile, part_bytes=PART_BYTES)
+        backup(kit, PAIR, folder(path), telling(meanwhile), part_bytes=PART_BYTES)
     assert "Another process writes a backup" in str(caught.value)
     restore(kit, folder(path), OTHER)
 
