@@ -54,6 +54,15 @@ def test_a_pair_goes_from_a_laptop_to_a_server_and_back(milvus, tmp_path):
         assert Stamp.read(OTHER, laptop.store.properties(OTHER)).build.id == f"restored-{OTHER[-8:]}"
 
 
+def test_whole_rows_are_the_same_without_the_fast_way(tmp_path, monkeypatch):
+    """A pymilvus whose insides are others gives Python values instead of messages."""
+    with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
+        build(kit)
+        fast = held(kit)
+        monkeypatch.setattr("scripts.adapters.milvus.connection.Connection.wire", None)
+        assert held(kit) == fast
+
+
 def test_a_restore_test_leaves_nothing_behind(tmp_path):
     """Neither where it succeeds nor where a file was changed; beside the pair itself."""
     there = folder(tmp_path / "there")

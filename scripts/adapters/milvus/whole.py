@@ -13,7 +13,7 @@ _ELEMENTS = {FieldType.INT64S: "long_data", FieldType.DOUBLES: "double_data", Fi
 
 def plain(kind: FieldType, values: Sequence[Any]) -> list[Any]:
     """A column as `Rows` has it. Both ways of asking are taken: messages of the wire, and what MilvusClient made of them."""
-    if kind is FieldType.JSON:
+    if kind is FieldType.JSON:  # always an object, so a text is one that nobody has read yet
         return [json.loads(value) if isinstance(value, (bytes, str)) else value for value in values]
     if kind in _ELEMENTS:
         return [list(getattr(value, _ELEMENTS[kind]).data if hasattr(value, "WhichOneof") else value) for value in values]
