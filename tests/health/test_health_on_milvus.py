@@ -22,6 +22,7 @@ from scripts.health.seen import Load
 from scripts.health.statuses import Status
 from scripts.health_commands import health
 from scripts.pair import State
+from scripts.upkeep_commands import compact, ensure_loaded
 from tests.conftest import MilvusAddress, _empty
 from tests.health import world
 from tests.health.world import BUILDING, LEDGER, PRODUCTION, RETIRED, ROWS, STRANGER, found, look, place
@@ -206,3 +207,54 @@ def test_a_wrong_token_and_a_silent_server_are_named_beside_what_is_well(address
     assert [bool(cluster.failure) for cluster in report.clusters] == [False, True, True]
     assert "does not let us in" in report.clusters[1].failure and "did not answer within 5 seconds" in report.clusters[2].failure
     assert report.exit_code == 5 and len(report.clusters[0].collections) == 5
+
+
+@pytest.fixture
+def run(address, tmp_path):
+    """Runs a command of the service whose pairs are there."""
+    config = tmp_path / "promotion.yaml"
+    source = "source: {uri: products.jsonl, key: id, text: '{name}'}"
+    config.write_text(f"service: shop\nmodel: {{name: m}}\ngolden: golden\n{source}\n")
+    group = _Commands("kit", commands={"ensure-loaded": ensure_loaded, "compact": compact})
+
+    def invoked(*words):
+        environment = {"MILVUS_URI": address.uri, "MILVUS_TOKEN": address.token}
+        return CliRunner().invoke(group, [*words, "--config", str(config), "--json"], env=environment)
+
+    return invoked
+
+
+def test_ensure_loaded_loads_production_and_its_kept_predecessor_and_nothing_else(address, run):
+    """Safe to run again: then all of it was loaded. (milvus-lite is loaded by whoever opens it.)"""
+    if address.kind == "server":
+        with store(address) as opened:
+            opened.open(PRODUCTION).release()
+    first, second = run("ensure-loaded"), run("ensure-loaded")
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output
+    told = [json.loads(each.stdout)["collections"] for each in (first, second)]
+    assert [[each["collection"] for each in one] for one in told] == [[PRODUCTION, RETIRED]] * 2
+    assert [each["was_loaded"] for each in told[0]] == [address.kind == "lite"] * 2
+    assert all(each["was_loaded"] and each["loaded"] for each in told[1])
+    report = look(place(address.uri, address.token))
+    assert found(report, PRODUCTION).seen.load is found(report, RETIRED).seen.load is Load.LOADED
+    if address.kind == "server":
+        assert found(report, BUILDING).seen.load is Load.NOT_LOADED
+
+
+def test_compact_merges_small_segments_and_loses_no_row(address, run):
+    """By the alias or the name; it shows the segments before and after, and the index covers all again in the end."""
+    with store(address) as opened:
+        for number in range(3):
+            world.write(opened, PRODUCTION, range(20_000 + 300 * number, 20_300 + 300 * number))
+            opened.open(PRODUCTION).flush()
+    rows = seen(address).seen.rows
+    done = run("compact", "shop_prod")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert facts["collection"] == PRODUCTION and run("compact", "nobody").exit_code == 4
+    if address.kind == "lite":
+        assert (facts["before"], facts["after"], seen(address).seen.rows) == (None, None, rows)
+        return
+    assert facts["before"]["small"] >= 3 and facts["after"]["segments"] < facts["before"]["segments"]
+    each = _when(address, lambda each: each.indexes[0].judgment is Judgment.COMPLETED)
+    assert each.seen.rows == rows

@@ -60,7 +60,7 @@ class MilvusInspection:
         fields = tuple(map(_field, described["fields"]))
         pieces = _Pieces(lambda: self._exists(name))
         state = pieces.get("load state", lambda: self._milvus.call("get_load_state", name)) or {}
-        load = _LOADS.get(str(state.get("state", "")), Load.UNKNOWN)
+        load = load_of(state)
         loaded, embedded = load is Load.LOADED, self._milvus.embedded
         if embedded:
             pieces.lacks("segments and replicas (milvus-lite)")
@@ -74,7 +74,7 @@ class MilvusInspection:
             fields=fields,
             properties=dict(described.get("properties", {})),
             indexes=pieces.get("indexes", lambda: self._indexes(name, fields)),
-            segments=None if embedded else pieces.get("segments", lambda: self._segments(name, loaded)),
+            segments=None if embedded else pieces.get("segments", lambda: segments_of(self._milvus, name, loaded=loaded)),
             replicas=pieces.get("replicas", lambda: len(self._milvus.call("describe_replica", name))) if loaded and not embedded else None,
             unknown=tuple(pieces.unknown),
         )
@@ -89,24 +89,6 @@ class MilvusInspection:
         vectors = {field.name for field in fields if field.vector}
         found = (self._milvus.call("describe_index", name, index) for index in self._milvus.call("list_indexes", name))
         return tuple(_index(each, vectors) for each in found if each)
-
-    def _segments(self, name: str, loaded: bool) -> tuple[Segment, ...]:
-        """Those of the disk and those in memory, which differ while some are sealed, indexed or compacted."""
-        in_memory = {s.segment_id: s for s in (self._milvus.call("list_loaded_segments", name) if loaded else ())}
-        stored = {s.segment_id: s for s in self._milvus.call("list_persistent_segments", name)}
-        found = []
-        for number, segment in (stored | in_memory).items():
-            mine = in_memory.get(number)
-            found.append(
-                Segment(
-                    rows=int(segment.num_rows),
-                    growing=segment.state.name == _GROWING,
-                    stored=number in stored,
-                    loaded=mine is not None,
-                    index=mine.index_name if mine else "",
-                )
-            )
-        return tuple(found)
 
 
 class _Pieces:
@@ -155,4 +137,25 @@ def _index(described: dict[str, Any], vectors: set[str]) -> IndexSeen:
         indexed=int(described.get("indexed_rows", 0)),
         pending=int(described.get("pending_index_rows", 0)),
         vector=described["field_name"] in vectors,
+    )
+
+
+def load_of(state: dict[str, Any]) -> Load:
+    """What get_load_state says."""
+    return _LOADS.get(str(state.get("state", "")), Load.UNKNOWN)
+
+
+def segments_of(milvus: Connection, name: str, *, loaded: bool) -> tuple[Segment, ...]:
+    """Those of the disk and those in memory, which differ while some are sealed, indexed or compacted."""
+    in_memory = {s.segment_id: s for s in (milvus.call("list_loaded_segments", name) if loaded else ())}
+    stored = {s.segment_id: s for s in milvus.call("list_persistent_segments", name)}
+    return tuple(
+        Segment(
+            rows=int(segment.num_rows),
+            growing=segment.state.name == _GROWING,
+            stored=number in stored,
+            loaded=number in in_memory,
+            index=in_memory[number].index_name if number in in_memory else "",
+        )
+        for number, segment in (stored | in_memory).items()
     )

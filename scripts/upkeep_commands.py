@@ -1,0 +1,72 @@
+"""`ensure-loaded` and `compact`: parse, call one job, show its result."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scripts import console, options
+from scripts.errors import Unreachable
+
+if TYPE_CHECKING:
+    from scripts.health.upkeep import Upkeep
+    from scripts.wiring import Wiring
+
+_tell = partial(click.echo, err=True)
+_timeout = click.option("--timeout", type=click.FloatRange(min=1), default=3_600, show_default=True, metavar="SECONDS", help="How long to wait.")
+
+
+@click.command("ensure-loaded", epilog="Example:  python -m scripts ensure-loaded --every 30")
+@_timeout
+@click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Again and again, as a sidecar, with so long a pause.")
+@options.config
+@options.as_json
+def ensure_loaded(config: Path, timeout: float, every: float | None, as_json: bool) -> None:
+    """Load what should be loaded and is not: production, what has an alias, and the predecessors that retention keeps loaded."""
+    from scripts.jobs.ensure_loaded import ensure_loaded as job
+
+    last = ""
+    while True:
+        try:
+            with console.opened(config) as kit:
+                result = job(kit, _upkeep(kit), within=timeout, tell=_tell)
+        except Unreachable as error:
+            if every is None:
+                raise
+            told = f"error: {error}"
+        else:
+            if every is None:
+                console.show(result, as_json)
+            told = json.dumps(result.facts(), ensure_ascii=False) if as_json else "\n".join(result.lines())
+        if told != last:  # a loop tells what has changed
+            click.echo(told, err=told.startswith("error: "))
+            sys.stdout.flush()
+        last = told
+        time.sleep(every)
+
+
+@click.command("compact", epilog="Example:  python -m scripts compact product_embeddings_prod")
+@click.argument("collection")
+@_timeout
+@options.config
+@options.as_json
+def compact(config: Path, collection: str, timeout: float, as_json: bool) -> None:
+    """Seal, merge small segments of a collection or alias, and show its segments before and after."""
+    from scripts.jobs.compact import compact as job
+
+    with console.opened(config) as kit:
+        result = job(kit.store, _upkeep(kit), collection, within=timeout, tell=_tell)
+    console.show(result, as_json)
+
+
+def _upkeep(kit: Wiring) -> Upkeep:
+    store = kit.store  # first: it prepares what pymilvus reads from the environment when it is imported
+    from scripts.adapters.milvus.upkeep import MilvusUpkeep
+
+    return MilvusUpkeep(store)
