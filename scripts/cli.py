@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts import __version__, console, notifying, options
+from scripts import __version__, console, endings, notifying, options
 from scripts.approve_commands import approve
 from scripts.backup_commands import backup, restore
 from scripts.canary_commands import canary
 from scripts.capacity_commands import capacity
 from scripts.ci_commands import discard, requirements
-from scripts.errors import KitError
 from scripts.golden_commands import golden
+from scripts.health_commands import health
 from scripts.release_commands import reconcile, trigger, watch
 from scripts.role_commands import roles
+from scripts.upkeep_commands import compact, ensure_loaded
 from scripts.webhook_commands import webhook
 
 if TYPE_CHECKING:
@@ -28,31 +28,7 @@ if TYPE_CHECKING:
     from scripts.pair import Build
     from scripts.wiring import Wiring
 
-INTERRUPTED = 130
-FAULT_OF_THE_KIT = 70
-
-
-class _Commands(console.InOrder):
-    """Ends every failure that a user can cause in one line, with the exit code that its kind has."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KitError as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("interrupted: run the same command again to go on.", err=True)
-            ctx.exit(INTERRUPTED)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except Exception as fault:
-            # The kit's, not its user's. Python would end with 1, which here means "the answer is no".
-            traceback.print_exception(fault)
-            ctx.exit(FAULT_OF_THE_KIT)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(cls=endings.Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__)
 def main() -> None:
     """Promote an embedding model and the collection it produced as one versioned pair, with zero downtime.
@@ -289,7 +265,10 @@ def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> No
     console.show(result, as_json)
 
 
-for command in (webhook, trigger, reconcile, watch, approve, discard, requirements, capacity, backup, restore, canary, golden, roles):
+for command in (
+    *(webhook, trigger, reconcile, watch, approve, discard, requirements),
+    *(health, ensure_loaded, compact, capacity, backup, restore, canary, golden, roles),
+):
     main.add_command(command)
 
 

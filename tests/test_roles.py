@@ -26,7 +26,7 @@ from pymilvus.client.connection_manager import ConnectionManager
 from scripts.adapters.milvus import MilvusStore
 from scripts.adapters.milvus.roles import MilvusRoles
 from scripts.canary_commands import canary as canary_commands
-from scripts.cli import _Commands
+from scripts.endings import Commands
 from scripts.errors import Inconclusive, Refused, UsageError
 from scripts.jobs.roles import setup, show
 from scripts.role_commands import roles as role_commands
@@ -363,7 +363,7 @@ def test_grants_that_do_not_act_in_time_are_no_success() -> None:
 def run(uri: str, *words: str, **environment: str) -> Result:
     """Through the command line, as an administrator."""
     given = {"MILVUS_URI": uri, "MILVUS_TOKEN": MilvusServer.token} | environment
-    return CliRunner().invoke(_Commands(commands=[role_commands]), ["roles", *words], env=given)
+    return CliRunner().invoke(Commands(commands=[role_commands]), ["roles", *words], env=given)
 
 
 def test_the_command_takes_passwords_from_the_environment_and_shows_none(world: World, control: MilvusRoles) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from scripts.adapters.milvus import MilvusStore
 from scripts.adapters.milvus.inspection import MilvusInspection
-from scripts.cli import _Commands
+from scripts.endings import Commands
 from scripts.errors import Unreachable
 from scripts.health import metrics
 from scripts.health.indexes import Judgment
@@ -105,7 +105,7 @@ def test_a_collection_that_is_dropped_during_the_look_is_passed_over(address):
 
 def test_the_command_ends_with_the_code_of_what_it_found(address, tmp_path):
     """A table, JSON and Prometheus text of the same look; 5 with a dead cluster beside it, which is named and hides nothing."""
-    group = _Commands("kit", commands={"health": health})
+    group = Commands("kit", commands={"health": health})
     environment = {"MILVUS_URI": address.uri, "MILVUS_TOKEN": address.token, "TOKEN_HERE": address.token or "x"}
     prom = tmp_path / "health.prom"
     alone = CliRunner().invoke(group, ["health", "--config", str(tmp_path / "promotion.yaml"), "--metrics-file", str(prom)], env=environment)
@@ -215,7 +215,7 @@ def run(address, tmp_path):
     config = tmp_path / "promotion.yaml"
     source = "source: {uri: products.jsonl, key: id, text: '{name}'}"
     config.write_text(f"service: shop\nmodel: {{name: m}}\ngolden: golden\n{source}\n")
-    group = _Commands("kit", commands={"ensure-loaded": ensure_loaded, "compact": compact})
+    group = Commands("kit", commands={"ensure-loaded": ensure_loaded, "compact": compact})
 
     def invoked(*words):
         environment = {"MILVUS_URI": address.uri, "MILVUS_TOKEN": address.token}

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts import cli, console, heartbeat
+from scripts import cli, console, endings, heartbeat
 from scripts.errors import KitError
 from scripts.ports import Collection
 from scripts.switch import Step
@@ -155,7 +155,7 @@ def _together(all_asked: list[dict[str, Any]]) -> list[int]:
 def _forked(asked: dict[str, Any], go: int, start: int) -> int:
     if child := os.fork():
         return child
-    code = cli.FAULT_OF_THE_KIT
+    code = endings.FAULT_OF_THE_KIT
     try:
         os.close(start)
         os.read(go, 1)  # until all are there, and their parent has closed it
