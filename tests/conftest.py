@@ -54,8 +54,8 @@ def needs(condition: bool, reason: str) -> None:
 
 # Files that take a minute or more begin first: workers take whole files, and whoever begins such a one last is waited for alone.
 LONG = (
-    *("test_crash_matrix", "test_load", "test_roles", "test_end_to_end", "test_workflows", "test_cluster", "test_icecat", "test_walk", "test_race"),
-    *("test_sound_pairs", "test_retention_on_milvus", "test_tls", "test_broken_pairs", "test_mlflow", "test_duplicates", "test_gate_errors", "test_health_on_milvus"),
+    *("test_icecat", "test_sound_pairs", "test_crash_matrix", "test_workflows", "test_roles", "test_cluster", "test_load", "test_end_to_end"),
+    *("test_walk", "test_race", "test_retention_on_milvus", "test_tls", "test_broken_pairs", "test_mlflow", "test_duplicates", "test_gate_errors", "test_health_on_milvus"),
 )
 
 
