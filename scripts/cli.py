@@ -116,7 +116,7 @@ def embed(config: Path, as_json: bool, pair: str | None, shard: str | None, reus
 
 @_command("finish --pair pair.json")
 @options.pair
-def finish(config: Path, as_json: bool, pair: str) -> None:
+def finish(config: Path, as_json: bool, pair: str | None) -> None:
     """Flush, index and load the pair, and prove that it is ready."""
     from scripts.jobs import pair_file
     from scripts.jobs.finish import finish as job

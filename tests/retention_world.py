@@ -6,23 +6,40 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from scripts import catalogue, config, retention, switch
 from scripts.catalogue import Catalogue
-from scripts.errors import Refused
+from scripts.errors import Refused, Unreachable
 from scripts.layout import Column, FieldType, Index, Layout
 from scripts.pair import Build, Content, Pair, Stamp, State
 from scripts.ports import VectorStore
 from scripts.retention import Fate, Policy, RetentionPlan, Seen
+from scripts.settings import Settings
 from scripts.switch import SwitchPlan
 from tests.test_pair import stamp
 
 ALIAS = "shop_prod"
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 LAYOUT = Layout(key=Column(name="id", type=FieldType.INT64), columns=(), dimension=2, index=Index())
+
+
+@dataclass
+class WithoutMlflow:
+    """The parts of a job that drops; no MLflow answers."""
+
+    store: VectorStore
+    settings: Settings
+    moment: datetime
+
+    @property
+    def runs(self):
+        raise Unreachable("no MLflow here")
+
+    def now(self) -> datetime:
+        return self.moment
 
 
 class Dictionaries:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -13,34 +12,17 @@ from scripts import canary, ledger, lock
 from scripts.adapters.milvus import MilvusStore
 from scripts.canary import Mode
 from scripts.ci_commands import discard as command
-from scripts.errors import Refused, Unreachable, UsageError
+from scripts.errors import Refused, UsageError
 from scripts.heartbeat import new_token
 from scripts.jobs.cleanup import cleanup
 from scripts.jobs.discard import Discarded, discard
 from scripts.jobs.history import history
 from scripts.ledger import Holder
 from scripts.pair import Build, Pair, State
-from scripts.settings import Settings
-from tests.retention_world import ALIAS, LAYOUT, World
+from tests.retention_world import ALIAS, LAYOUT, WithoutMlflow, World
 
 NOW = timedelta()
 PIPELINE = "5034460f-c7c4-4c43-9457-de07e2029e7b"
-
-
-@dataclass
-class Parts:
-    """Those of a discard; no MLflow answers."""
-
-    store: MilvusStore
-    settings: Settings
-    moment: datetime
-
-    @property
-    def runs(self):
-        raise Unreachable("no MLflow here")
-
-    def now(self) -> datetime:
-        return self.moment
 
 
 class Pipeline:
@@ -60,9 +42,9 @@ class Pipeline:
         self.world.store.set_properties(name, self.world.stamp(name).changes(build=build))
         return name
 
-    def parts(self, build_id: str = PIPELINE) -> Parts:
+    def parts(self, build_id: str = PIPELINE) -> WithoutMlflow:
         environment = self.world.settings.environment.model_copy(update={"build_id": build_id, "actor": "ann", "build_url": "https://ci.test/1"})
-        return Parts(self.world.store, self.world.settings.model_copy(update={"environment": environment}), self.world.now)
+        return WithoutMlflow(self.world.store, self.world.settings.model_copy(update={"environment": environment}), self.world.now)
 
     def discard(self, pair: str | None = None, **how) -> Discarded:
         return discard(self.parts(), pair, **{"cancelled": True, "reason": "", "dry_run": False} | how)

@@ -14,31 +14,15 @@ import pytest
 from scripts import canary, filling, heartbeat, retention
 from scripts.adapters.milvus import MilvusStore
 from scripts.canary import Mode
-from scripts.errors import ProductionMoved, Refused, Unreachable
+from scripts.errors import ProductionMoved, Refused
 from scripts.jobs.cleanup import cleanup
 from scripts.pair import Content, State
 from scripts.retention import Fate, Policy, Seen
-from scripts.settings import RetentionSettings, Settings
-from tests.retention_world import ALIAS, LAYOUT, World
+from scripts.settings import RetentionSettings
+from tests.retention_world import ALIAS, LAYOUT, WithoutMlflow, World
 
 NOW = timedelta()
 POLICY = Policy(keep_days=0, keep_previous=2, keep_loaded=1)
-
-
-@dataclass
-class WithoutMlflow:
-    """The parts of a cleanup; no MLflow answers."""
-
-    store: MilvusStore
-    settings: Settings
-    moment: datetime
-
-    @property
-    def runs(self):
-        raise Unreachable("no MLflow here")
-
-    def now(self) -> datetime:
-        return self.moment
 
 
 @dataclass
