@@ -5,25 +5,29 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scripts import console, options
+from scripts.errors import UsageError
 
 if TYPE_CHECKING:
     from scripts.clusters import Cluster
     from scripts.health.report import HealthReport
     from scripts.health.seen import Inspection
-    from scripts.jobs.health import Place
+    from scripts.health.visit import Place
 
 # A single call may take this share of the time-out, so that one that hangs leaves time to say so.
 CALL_SHARE = 0.25
 EVERY_SECONDS = 60.0
+LOCAL = "127.0.0.1"
 
 clusters = click.option(
     "--clusters",
@@ -41,6 +45,20 @@ timeout = click.option(
 )
 
 
+class _Served(click.ParamType):
+    """PORT, or HOST:PORT."""
+
+    name = "[host:]port"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        host, _, port = str(value).rpartition(":")
+        if not port.isdecimal() or int(port) > 65_535:
+            self.fail(f"{value!r} is not a port such as 9105, nor an address such as 0.0.0.0:9105.", parameter, ctx)
+        return host.strip("[]") or LOCAL, int(port)
+
+
 @click.command(epilog="Example:  python -m scripts health --clusters clusters.yaml --watch 30")
 @clusters
 @timeout
@@ -48,40 +66,54 @@ timeout = click.option(
 @click.option("--metrics-file", type=click.Path(dir_okay=False, path_type=Path), help="Also write Prometheus text there, as a whole or not at all.")
 @click.option(
     "--serve",
-    "port",
-    type=click.IntRange(0, 65_535),
-    metavar="PORT",
-    help=f"Serve it at http://127.0.0.1:PORT/metrics, renewed every --watch seconds, else {EVERY_SECONDS:g}.",
+    "served",
+    type=_Served(),
+    metavar="[HOST:]PORT",
+    help=f"Serve it at http://{LOCAL}:PORT/metrics, renewed every --watch seconds, else {EVERY_SECONDS:g}.",
 )
+@click.option("--all", "everything", is_flag=True, help="A line for each collection, however many are healthy and have no alias.")
 @options.config
 @options.as_json
-def health(
-    config: Path, clusters_file: Path | None, timeout: float, every: float | None, metrics_file: Path | None, port: int | None, as_json: bool
-) -> None:
+def health(config: Path, clusters_file: Path | None, timeout: float, everything: bool, as_json: bool, **output: Any) -> None:
     """Look at all collections of one or many clusters: rows, load, segments, how far each index covers them, and what is wrong.
 
     Exit codes: 0 healthy or warnings, 1 an error, 5 a cluster could not be seen. Only what has an alias makes it red.
     """
-    from scripts.health import metrics
-    from scripts.health.page import Page
     from scripts.jobs.health import health as job
 
-    look = partial(job, places(config, clusters_file, timeout), within=timeout, now=lambda: datetime.now(UTC))
-    if every is None and port is None:
-        report = look()
-        console.show(report, as_json, *([partial(_write, metrics_file, metrics.text(report))] if metrics_file else []))
+    looked_at = places(config, clusters_file, timeout)
+
+    def look() -> HealthReport:
+        report = job(looked_at, within=timeout, now=lambda: datetime.now(UTC))
+        return replace(report, quiet_lines=sys.maxsize) if everything else report
+
+    if output["every"] is None and output["served"] is None:
+        report, file = look(), output["metrics_file"]
+        console.show(report, as_json, *([partial(_write, file, report)] if file else []))
+    _again_and_again(look, as_json, **output)
+
+
+def _again_and_again(
+    look: Callable[[], HealthReport], as_json: bool, every: float | None, metrics_file: Path | None, served: tuple[str, int] | None
+) -> None:
+    """Ends only when it is ended: what cannot be written for once is said."""
+    from scripts.health import metrics
+    from scripts.health.page import Page
+
+    every = every or EVERY_SECONDS
     with ExitStack() as open_:
-        every = every or EVERY_SECONDS
-        page = open_.enter_context(Page(port, every)) if port is not None else None
-        if page:
-            click.echo(f"health: http://127.0.0.1:{page.port}/metrics", err=True)
+        page = open_.enter_context(Page(served[1], every, served[0])) if served else None
+        if page and served:
+            click.echo(f"health: http://{served[0]}:{page.port}/metrics", err=True)
         while True:
             report = look()
-            text = metrics.text(report)
             if page:
-                page.renew(text)
+                page.renew(metrics.text(report))
             if metrics_file:
-                _write(metrics_file, text)
+                try:
+                    _write(metrics_file, report)
+                except UsageError as error:
+                    click.echo(f"error: {error}", err=True)
             _tell(report, as_json)
             time.sleep(every)
 
@@ -91,7 +123,7 @@ def places(config: Path, clusters_file: Path | None, timeout: float) -> list[Pla
     from scripts import clusters
     from scripts import config as configuration
     from scripts.addresses import shown
-    from scripts.jobs.health import Place
+    from scripts.health.visit import Place
 
     environment = configuration.environment(config.parent)  # first, because what follows takes a milvus-lite file's MILVUS_URI away
     configuration.prepare_libraries()
@@ -108,10 +140,11 @@ def places(config: Path, clusters_file: Path | None, timeout: float) -> list[Pla
     return [Place(cluster.name, shown(cluster.uri), partial(opened, cluster)) for cluster in clusters.load(clusters_file)]
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, report: HealthReport) -> None:
     from scripts import outputs
+    from scripts.health import metrics
 
-    outputs.replace(path, text.encode())
+    outputs.replace(path, metrics.text(report).encode())
 
 
 def _tell(report: HealthReport, as_json: bool) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from scripts.health.seen import IndexSeen, Load, Seen
+from scripts.health.seen import IndexSeen, Seen, Segment
 
 # Below this many rows 2.3.5 builds no index for a segment and searches it exactly instead.
 SMALLEST_INDEXED_SEGMENT = 1_024
@@ -54,30 +55,40 @@ class IndexHealth:
 def judge(seen: Seen, index: IndexSeen) -> IndexHealth:
     """The judgment of one index.
 
-    Where the collection is loaded and its segments are known, they are counted, because they are what queries search: an index that is built and
-    not yet loaded serves nobody (2.3.5 takes up to 10 s), and its own counters lie for half a minute and more after deletes and compaction.
+    Where the collection is loaded and its segments are known, those in memory are counted, because they are what queries search: an index that is
+    built and not yet loaded serves nobody (2.3.5 takes up to 10 s), and its own counters lie for half a minute and more after deletes and compaction.
     """
     rows = seen.rows if seen.rows is not None else max(seen.stored_rows or 0, index.total)
     if not rows:
         unknown = seen.rows is None and seen.stored_rows is None
         return IndexHealth(index, Judgment.UNKNOWN if unknown else Judgment.WAITING, None, None if unknown else 0, "rows")
-    only = sum(each.vector for each in seen.indexes or ()) == 1  # a segment names one index, of whichever field
     if index.type == "FLAT" and index.vector:
         uncovered, by = 0, "FLAT, which searches every row"
-    elif index.vector and only and seen.segments is not None and seen.load is Load.LOADED and seen.rows is not None:
-        uncovered, by = _of_segments(seen, rows), "segments"
+    elif seen.segments is not None and seen.rows is not None and seen.growing_rows is not None:
+        bare = seen.growing_rows + _without_index(seen.segments)
+        if index.vector and len(seen.indexes or ()) == 1:  # a segment names one index, of whichever field
+            uncovered, by = bare, "segments"
+        elif index.adds_up:
+            uncovered, by = seen.growing_rows + max(index.pending, _without_index(seen.segments)), "segments and the index's counters"
+        elif bare:
+            uncovered, by = bare, "segments, which have one of several indexes"
+        else:
+            return _unknown(index)
     elif index.adds_up or seen.rows is None:
         # Of what is not loaded nothing else is known: there the count of indexed rows still has segments that are gone, the one of pending rows not.
         pending = index.pending if index.pending else max(0, index.total - index.indexed)
         uncovered, by = pending + max(0, rows - index.total), "the index's counters"
     else:
-        return IndexHealth(index, Judgment.UNKNOWN, None, None, "the index's counters, which do not add up: it is being compacted")
+        return _unknown(index)
     uncovered = min(max(uncovered, 0), rows)
     coverage = int(10_000 * (rows - uncovered) / rows) / 100
     return IndexHealth(index, Judgment.BUILDING if uncovered else Judgment.COMPLETED, coverage, uncovered, by)
 
 
-def _of_segments(seen: Seen, rows: int) -> int:
-    """How many rows are searched without the index. Small segments never get one, so they count as covered once they are sealed."""
-    covered = sum(s.rows for s in seen.segments or () if s.loaded and not s.growing and (s.index or s.rows < SMALLEST_INDEXED_SEGMENT))
-    return max(rows, seen.sealed_rows) - covered
+def _without_index(segments: Iterable[Segment]) -> int:
+    """Rows of sealed segments that queries search one by one, deleted ones among them. Small segments never get an index: they count as covered."""
+    return sum(s.rows for s in segments if s.loaded and not s.growing and not s.index and s.rows >= SMALLEST_INDEXED_SEGMENT)
+
+
+def _unknown(index: IndexSeen) -> IndexHealth:
+    return IndexHealth(index, Judgment.UNKNOWN, None, None, "the index's counters, which do not add up: it is being compacted")

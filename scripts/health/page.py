@@ -1,32 +1,45 @@
-"""The last look, served to Prometheus on this machine: /metrics, and /healthz, which says whether anybody still looks."""
+"""The last look, served to Prometheus: /metrics, and /healthz, which says whether anybody still looks."""
 
 from __future__ import annotations
 
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import NamedTuple
 
 from scripts.errors import UsageError
 from scripts.health.metrics import CONTENT_TYPE
 
 LOCAL = "127.0.0.1"
+PLAIN = "text/plain; charset=utf-8"
 # Looks that may be missed before /healthz says that nobody looks any more.
 MISSED_LOOKS = 3
 
 
-class Page:
-    """Answers at once with what it was last given. Use it with `with`; `port` 0 takes a free one. Raises UsageError where the port is taken."""
+class _Last(NamedTuple):
+    text: bytes
+    at: float
 
-    def __init__(self, port: int, every: float) -> None:
-        self._text = ""
-        self._renewed = 0.0
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+
+class Page:
+    """Answers at once with what it was last given, as a whole. Use it with `with`; `port` 0 takes a free one.
+
+    Raises UsageError where the port is taken, or the host is not this machine's.
+    """
+
+    def __init__(self, port: int, every: float, host: str = LOCAL) -> None:
+        self._last: _Last | None = None
         self._lifetime = MISSED_LOOKS * every
         try:
-            self._server = ThreadingHTTPServer((LOCAL, port), self._handler())
+            self._server = _Server((host, port), self._handler())
         except OSError as error:
-            what = f"Port {port} of {LOCAL} cannot be served: {error.strerror}."
+            what = f"Port {port} of {host} cannot be served: {error.strerror}."
             raise UsageError(what, hint="Is another one running? Take another --serve PORT.") from None
-        self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
 
     def __enter__(self) -> Page:
@@ -38,30 +51,40 @@ class Page:
         self._server.server_close()
 
     def renew(self, text: str) -> None:
-        self._text, self._renewed = text, time.monotonic()
+        self._last = _Last(text.encode(), time.monotonic())
 
-    def _answer(self, path: str) -> tuple[int, str]:
-        if not self._text:
-            return 503, "the first look is not done yet\n"
+    def _answer(self, path: str) -> tuple[int, str, bytes]:
+        last = self._last
+        if path not in ("/metrics", "/healthz"):
+            return 404, PLAIN, b"there are /metrics and /healthz\n"
+        if last is None:
+            return 503, PLAIN, b"the first look is not done yet\n"
         if path == "/metrics":
-            return 200, self._text
-        if path == "/healthz":
-            fresh = time.monotonic() - self._renewed < self._lifetime
-            return (200, "ok\n") if fresh else (503, "the last look is too old\n")
-        return 404, "there are /metrics and /healthz\n"
+            return 200, CONTENT_TYPE, last.text
+        fresh = time.monotonic() - last.at < self._lifetime
+        return (200, PLAIN, b"ok\n") if fresh else (503, PLAIN, b"the last look is too old\n")
 
     def _handler(page) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
             timeout = 10
 
             def do_GET(self) -> None:
-                code, text = page._answer(self.path.split("?")[0])
-                body = text.encode()
-                self.send_response(code)
-                self.send_header("Content-Type", CONTENT_TYPE)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self._send(with_body=True)
+
+            def do_HEAD(self) -> None:
+                self._send(with_body=False)
+
+            def _send(self, with_body: bool) -> None:
+                code, kind, body = page._answer(self.path.split("?")[0])
+                try:
+                    self.send_response(code)
+                    self.send_header("Content-Type", kind)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    if with_body:
+                        self.wfile.write(body)
+                except OSError:  # who asked is gone
+                    self.close_connection = True
 
             def log_message(self, *_: object) -> None:
                 pass

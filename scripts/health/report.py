@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scripts.health.seen import Because
 from scripts.health.statuses import CollectionHealth, Finding, Status, worst
+from scripts.health.table import table
 
 UNREACHABLE = 5
+# Of those that are healthy and have no alias, so many of a cluster are listed: thousands would bury what is wrong.
+QUIET_LINES = 50
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,10 @@ class ClusterHealth:
         return {
             "cluster": self.name,
             "address": self.address,
-            "reachable": not self.failure,
+            "reachable": bool(self.collections) or not self.failure,
+            "complete": not self.failure and not self.unseen,
             "failure": self.failure,
-            "status": None if self.failure else str(self.status),
+            "status": None if self.failure and not self.collections else str(self.status),
             "findings": [finding.facts() for finding in self.findings],
             "collections": [found.facts() for found in self.collections],
             "unseen": list(self.unseen),
@@ -50,6 +55,7 @@ class HealthReport:
 
     clusters: tuple[ClusterHealth, ...]
     at: datetime
+    quiet_lines: int = QUIET_LINES
 
     @property
     def exit_code(self) -> int:
@@ -69,13 +75,14 @@ class HealthReport:
             if len(self.clusters) > 1 or cluster.failure:
                 lines.append(f"{cluster.name} ({cluster.address})")
             if cluster.failure:
-                lines.append(f"  NOT SEEN: {cluster.failure}")
+                lines.append(f"  {'NOT ALL SEEN' if cluster.collections else 'NOT SEEN'}: {cluster.failure}")
                 if not cluster.collections:
                     continue
-            lines += _table(found for found in cluster.collections if not found.is_record)
+            lines += table([found for found in cluster.collections if not found.is_record], self.quiet_lines)
             lines += [f"  {finding.status}: {finding}" for finding in cluster.findings]
+            lines += [f"  not known{where}: {what}" for what, where in _gaps(cluster.collections)]
             if cluster.unseen:
-                left = f"{len(cluster.unseen)} collections were not looked at within the time-out"
+                left = f"{len(cluster.unseen):,} collections were not looked at within the time-out"
                 lines.append(f"  warning: {left}, {cluster.unseen[0]} first. Give it more --timeout.")
         return [*lines, self.summary()]
 
@@ -83,45 +90,19 @@ class HealthReport:
         counts = self.counts()
         seen = sum(not cluster.failure for cluster in self.clusters)
         records = sum(found.is_record for cluster in self.clusters for found in cluster.collections)
-        told = ", ".join(f"{count} {status}" for status, count in counts.items())
-        beside = f" ({records} of them ledgers)" if records else ""
+        told = ", ".join(f"{count:,} {status}" for status, count in counts.items())
+        beside = f" ({records:,} of them ledgers)" if records else ""
         missing = ", ".join(cluster.name for cluster in self.clusters if cluster.failure)
         down = f"; NOT SEEN: {missing}" if missing else ""
-        return f"{sum(counts.values())} collections{beside} on {seen} of {len(self.clusters)} clusters: {told}{down}."
+        return f"{sum(counts.values()):,} collections{beside} on {seen} of {len(self.clusters)} clusters: {told}{down}."
 
     def facts(self) -> dict[str, Any]:
         return {"at": self.at.isoformat(), "summary": self.counts(), "clusters": [cluster.facts() for cluster in self.clusters]}
 
 
-def _table(collections: Iterable[CollectionHealth]) -> list[str]:
-    """The worst first."""
-    found = sorted(collections, key=lambda each: (-each.status, not each.serves, each.seen.name))
-    if not found:
-        return ["no collections"]
-    width = max(10, *(len(each.seen.name) for each in found))
-    lines = [f"{'status':7}  {'collection':{width}}  {'rows':>11}  {'load':10}  {'segments':>18}  {'state':10}  index"]
-    for each in found:
-        lines.append(_row(each, width))
-        if each.seen.aliases:
-            lines.append(f"{'':7}  ← {', '.join(each.seen.aliases)}")
-        lines += [f"{'':7}  {finding.status}: {finding}" for finding in each.findings]
-        if each.seen.unknown and each.serves:
-            lines.append(f"{'':7}  not known: {', '.join(each.seen.unknown)}")
-    return lines
-
-
-def _row(each: CollectionHealth, width: int) -> str:
-    seen = each.seen
-    rows = f"{seen.rows:,}" if seen.rows is not None else f"~{seen.stored_rows:,}" if seen.stored_rows is not None else "?"
-    load = f"loading {seen.progress}%" if seen.progress is not None else seen.load.value
-    if seen.replicas is not None and seen.replicas > 1:
-        load += f" ×{seen.replicas}"
-    segments = "?"
-    if seen.segments is not None:
-        segments = f"{sum(s.stored for s in seen.segments)}"
-        notes = [f"{each.small_segments} small"] if each.small_segments else []
-        notes += [f"{seen.growing_rows:,} rows growing"] if seen.growing_rows else []
-        segments += f" ({', '.join(notes)})" if notes else ""
-    state = each.state.value if each.state else "-"
-    indexes = ", ".join(map(str, each.indexes)) or ("?" if seen.indexes is None else "none")
-    return f"{each.status!s:7}  {seen.name:{width}}  {rows:>11}  {load:10}  {segments:>18}  {state:10}  {indexes}"
+def _gaps(collections: Iterable[CollectionHealth]) -> Iterator[tuple[str, str]]:
+    """What is not known, once for all that have no alias: where one has, it is among its findings."""
+    found = Counter(gap for each in collections for gap in each.seen.unknown if gap.because is Because.ABSENT or not each.serves)
+    for gap, count in found.items():
+        if gap.because is not Because.FAILED:
+            yield str(gap), "" if gap.because is Because.ABSENT else f" of {count:,} without an alias"

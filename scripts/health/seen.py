@@ -59,6 +59,27 @@ class Segment:
     """The name of the index that queries use in it; empty where it has none, or is not loaded."""
 
 
+class Because(StrEnum):
+    """Why something is not known."""
+
+    ABSENT = "absent"
+    """This kind of Milvus does not have it."""
+    NOT_PERMITTED = "not permitted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What is not known of a collection. `why` is in words."""
+
+    what: str
+    because: Because
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.why})"
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A collection at one moment. None means that it is not known, and `unknown` says why."""
@@ -67,32 +88,21 @@ class Seen:
     rows: int | None = None
     """The true number; only a loaded collection can be counted."""
     stored_rows: int | None = None
-    """What the server's statistics say: sealed segments alone, with rows that were replaced or deleted."""
+    """Of sealed segments alone, with rows that were replaced or deleted."""
+    growing_rows: int | None = None
+    """The rows that queries find outside of sealed segments in memory: written, and not yet sealed, or not yet loaded as such."""
     load: Load = Load.UNKNOWN
     progress: int | None = None
     """Per cent, of a collection that is being loaded."""
     partitions: tuple[str, ...] | None = None
     fields: tuple[FieldSeen, ...] = ()
     aliases: tuple[str, ...] = ()
-    """Not asked for with each collection: milvus-lite does not tell them there (3.2.2)."""
+    """Those that a server tells with the collection; milvus-lite tells none there (3.2.2)."""
     properties: Mapping[str, str] = field(default_factory=dict)
     indexes: tuple[IndexSeen, ...] | None = None
     segments: tuple[Segment, ...] | None = None
     replicas: int | None = None
-    unknown: tuple[str, ...] = ()
-
-    @property
-    def sealed_rows(self) -> int:
-        """Of the segments on the disk, deleted rows among them."""
-        return sum(segment.rows for segment in self.segments or () if segment.stored and not segment.growing)
-
-    @property
-    def growing_rows(self) -> int | None:
-        """Rows that queries find outside of sealed segments in memory. As many as were deleted since the last compaction may go unseen."""
-        if self.segments is None or self.rows is None:
-            return None
-        sealed = sum(segment.rows for segment in self.segments if segment.loaded and not segment.growing)
-        return min(self.rows, max(0, max(self.rows, self.sealed_rows) - sealed))
+    unknown: tuple[Gap, ...] = ()
 
 
 class Inspection(Protocol):
@@ -100,12 +110,12 @@ class Inspection(Protocol):
 
     def collections(self) -> list[str]: ...
 
-    def aliases(self) -> dict[str, str]:
-        """Every alias and the collection that it points to."""
+    def aliases(self) -> dict[str, str] | None:
+        """Every alias and the collection that it points to; None where this user may not list them."""
         ...
 
     def look(self, collection: str) -> Seen | None:
-        """None where it is not there, or was dropped during the look."""
+        """None where it is not there, or was dropped during the look. Raises Unreachable where nothing at all is known of it."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
 from scripts.errors import Refused
 from scripts.health.indexes import SMALLEST_INDEXED_SEGMENT, IndexHealth, Judgment, judge
-from scripts.health.seen import Load, Seen
+from scripts.health.seen import Because, Load, Seen
 from scripts.pair import Pair, Stamp, State, production_alias
 
 # So large a share of the rows, searched one by one, is felt by whoever asks.
@@ -106,7 +107,7 @@ class CollectionHealth:
             "indexes": [index.facts() for index in self.indexes],
             "segments": segments,
             "replicas": seen.replicas,
-            "unknown": list(seen.unknown),
+            "unknown": list(map(str, seen.unknown)),
         }
 
 
@@ -123,22 +124,25 @@ def examine(seen: Seen) -> CollectionHealth:
         except Refused as error:
             findings.append(Finding(Status.WARNING, error.what.rstrip("."), error.hint or "Look at its properties."))
     indexes = tuple(judge(seen, index) for index in seen.indexes or ())
-    findings += _of_indexes(seen, indexes)
+    findings += [*_of_indexes(seen, indexes), *_of_failures(seen)]
     if seen.aliases:
-        findings += [*_of_load(seen), *_of_rows(seen, stamp), *_of_coverage(indexes), *_of_stamp(seen, stamp), *_of_segments(seen)]
+        findings += [*_of_load(seen), *_of_what_is_unknown(seen, indexes), *_of_rows(seen, stamp), *_of_coverage(indexes)]
+        findings += [*_of_stamp(seen, stamp), *_of_segments(seen)]
     return CollectionHealth(seen, stamp, indexes, tuple(sorted(findings, key=lambda finding: -finding.status)))
 
 
 def lost(collections: Iterable[CollectionHealth], aliases: Iterable[str]) -> Iterator[Finding]:
-    """Services whose alias points to nothing though a pair of theirs is still stamped as production."""
+    """Services whose alias points to nothing though pairs of theirs have served: where production was dropped, its retired predecessors tell."""
     there = set(aliases)
+    last: dict[str, tuple[bool, datetime, str]] = {}
     for found in collections:
         stamp = found.stamp
-        if stamp is None or stamp.promoted_at is None or stamp.retired_at is not None or stamp.rolled_back:
-            continue
-        if (alias := production_alias(stamp.service)) not in there:
-            what = f"the alias {alias} points to nothing, though {found.seen.name} is stamped as production"
-            yield Finding(Status.ERROR, what, f"`rollback --to {found.seen.name}` points it there again.")
+        if stamp and stamp.has_served and production_alias(stamp.service) not in there:
+            here = (stamp.retired_at is None, stamp.last_active, found.seen.name)
+            last[stamp.service] = max(here, last.get(stamp.service, here))
+    for service, (_, _, name) in sorted(last.items()):
+        what = f"the alias {production_alias(service)} points to nothing, though {name} has served"
+        yield Finding(Status.ERROR, what, f"`rollback --to {name}` points it there again.")
 
 
 def _of_indexes(seen: Seen, indexes: tuple[IndexHealth, ...]) -> Iterator[Finding]:
@@ -162,8 +166,28 @@ def _of_load(seen: Seen) -> Iterator[Finding]:
         far = f" ({seen.progress}%)" if seen.progress is not None else ""
         what = f"it is being loaded{far}, and searches fail until then"
         yield Finding(Status.ERROR, what, "Wait; if it stands still, look at the query nodes and their memory.")
-    elif seen.load is Load.UNKNOWN:
-        yield Finding(Status.WARNING, "it is not known whether it is loaded", "Give this user GetLoadState.")
+
+
+def _of_failures(seen: Seen) -> Iterator[Finding]:
+    failed = [gap for gap in seen.unknown if gap.because is Because.FAILED]
+    if failed:
+        what = f"not known: {', '.join(gap.what for gap in failed)} ({failed[0].why})"
+        yield Finding(Status.ERROR if seen.aliases else Status.WARNING, what, "Searches may fail as well: ask it one, and look at the server's log.")
+
+
+def _of_what_is_unknown(seen: Seen, indexes: Iterable[IndexHealth]) -> Iterator[Finding]:
+    """What is not known of a collection that serves is never taken to be well."""
+    reasons = {gap.because for gap in seen.unknown}
+    if Because.NOT_PERMITTED in reasons:
+        denied = ", ".join(str(gap) for gap in seen.unknown if gap.because is Because.NOT_PERMITTED)
+        yield Finding(Status.WARNING, f"not known: {denied}", "Give this user the role `reader` (`roles setup`).")
+    if reasons & {Because.NOT_PERMITTED, Because.FAILED}:
+        return
+    if seen.load is Load.UNKNOWN:
+        yield Finding(Status.WARNING, "it is not known whether it is loaded", "Look at the query coordinator's log.")
+    for each in indexes:
+        if each.judgment is Judgment.UNKNOWN:
+            yield Finding(Status.WARNING, f"how far the index of {each.index.field} covers the rows is not known", "Look again in a minute.")
 
 
 def _of_rows(seen: Seen, stamp: Stamp | None) -> Iterator[Finding]:

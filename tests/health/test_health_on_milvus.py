@@ -65,7 +65,7 @@ def test_one_look_tells_all_of_a_collection(address):
         assert (facts["segments"]["small"], facts["segments"]["growing"], facts["replicas"], facts["unknown"]) == (0, 0, 1, [])
         assert facts["segments"]["number"] == facts["segments"]["loaded"] == 1
     else:
-        assert (facts["segments"], facts["replicas"], facts["unknown"]) == (None, None, ["segments and replicas (milvus-lite)"])
+        assert (facts["segments"], facts["replicas"], facts["unknown"]) == (None, None, ["segments and replicas (milvus-lite has none)"])
 
 
 def test_every_collection_is_listed_and_only_what_serves_can_be_red(address):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -25,9 +25,10 @@ def index(total, indexed, pending=0, state="Finished", kind="HNSW") -> IndexSeen
     return IndexSeen("vector", kind, "COSINE", state, total, indexed, pending)
 
 
-def collection(rows, counters, segments=(), aliases=("shop_prod",), **others) -> Seen:
+def collection(rows, counters, segments=(), growing=0, aliases=("shop_prod",), **others) -> Seen:
     """A loaded one, as a server tells of it."""
     values = {"stored_rows": rows, "load": Load.LOADED, "fields": (KEY, VECTOR), "segments": segments, "replicas": 1} | others
+    values["growing_rows"] = None if segments is None or rows is None else growing
     return Seen(NAME, rows, aliases=aliases, indexes=(counters,), **values)
 
 
@@ -46,21 +47,24 @@ OLD = Segment(110_000, stored=False, loaded=True, index="vector")
         (collection(0, index(0, 0)), Judgment.WAITING, None),
         (collection(100_000, index(100_000, 100_000), (INDEXED,)), Judgment.COMPLETED, 100),
         # As 2.3.5 tells it right after a flush: "Finished", with everything pending.
-        (collection(100_000, index(100_000, 0, 100_000), (Segment(100_000),)), Judgment.BUILDING, 0),
+        (collection(100_000, index(100_000, 0, 100_000), (Segment(100_000),), 100_000), Judgment.BUILDING, 0),
         # Built, and not yet loaded: queries find 20,000 rows without it.
-        (collection(120_000, index(120_000, 120_000), (INDEXED, Segment(20_000))), Judgment.BUILDING, 83.33),
+        (collection(120_000, index(120_000, 120_000), (INDEXED, Segment(20_000)), 20_000), Judgment.BUILDING, 83.33),
+        # Loaded, and the index of it not yet.
+        (collection(120_000, index(120_000, 120_000), (INDEXED, Segment(20_000, loaded=True))), Judgment.BUILDING, 83.33),
         # Written and not sealed.
-        (collection(125_000, index(100_000, 100_000), (INDEXED,)), Judgment.BUILDING, 80),
+        (collection(125_000, index(100_000, 100_000), (INDEXED,), 25_000), Judgment.BUILDING, 80),
         # Deleted rows are still in their segment.
         (collection(60_000, index(100_000, 100_000), (INDEXED,)), Judgment.COMPLETED, 100),
         # Right after a compaction (measured on 2.3.5): queries use the old segments until the new one is indexed.
         (collection(95_000, index(95_000, 110_000, 85_000), (OLD, Segment(95_000))), Judgment.COMPLETED, 100),
         # Deleted and written: the new rows are seen though the count fell.
-        (collection(95_000, index(110_000, 110_000), (INDEXED, Segment(10_000))), Judgment.BUILDING, 89.47),
+        (collection(95_000, index(110_000, 110_000), (INDEXED, Segment(10_000)), 10_000), Judgment.BUILDING, 89.47),
+        (collection(32_000, index(30_000, 30_000), (Segment(30_000, loaded=True, index="vector"),), 10_000), Judgment.BUILDING, 68.75),
         # A server builds none for so small a segment.
         (collection(100_500, index(100_500, 100_500), (INDEXED, Segment(500, loaded=True))), Judgment.COMPLETED, 100),
         # One row of 100,001 is not yet covered: never rounded up to 100.
-        (collection(100_001, index(100_000, 100_000), (INDEXED,)), Judgment.BUILDING, 99.99),
+        (collection(100_001, index(100_000, 100_000), (INDEXED,), 1), Judgment.BUILDING, 99.99),
         (collection(100_000, index(100_000, 0, kind="FLAT"), (Segment(100_000, loaded=True),)), Judgment.COMPLETED, 100),
         # Without segments, as on milvus-lite, its counters are all there is.
         (collection(5_000, index(5_000, 4_000, 1_000), None), Judgment.BUILDING, 80),
@@ -83,9 +87,10 @@ def test_coverage_is_never_outside_of_its_bounds():
     for rows in (1, 1_000):
         for total, indexed, pending in ((0, 5_000, 0), (500, 0, 9_000), (9_000, 0, 9_000), (0, 0, 0)):
             for segments in (None, (), (Segment(5_000),), (Segment(5_000, loaded=True, index="vector"),)):
-                found = judge(collection(rows, index(total, indexed, pending), segments), index(total, indexed, pending))
-                assert found.coverage is None or 0 <= found.coverage <= 100
-                assert found.uncovered_rows is None or 0 <= found.uncovered_rows <= rows
+                for growing in (0, 1, 9_000):
+                    found = judge(collection(rows, index(total, indexed, pending), segments, growing), index(total, indexed, pending))
+                    assert found.coverage is None or 0 <= found.coverage <= 100
+                    assert found.uncovered_rows is None or 0 <= found.uncovered_rows <= rows
 
 
 def test_with_several_vector_indexes_each_has_its_own_coverage():
@@ -111,8 +116,8 @@ FAULTS = {
     "has no index": (replace(WELL, indexes=()), Status.ERROR),
     "has failed": (replace(WELL, indexes=(index(100_000, 100_000, state="Failed"),)), Status.ERROR),
     "no rows; 100,000 were proved": (replace(WELL, rows=0, stored_rows=0, segments=()), Status.ERROR),
-    "covers 50% of the rows: 100,000": (replace(WELL, rows=200_000), Status.ERROR),
-    "covers 95.23% of the rows: 5,000": (replace(WELL, rows=105_000), Status.WARNING),
+    "covers 50% of the rows: 100,000": (replace(WELL, rows=200_000, growing_rows=100_000), Status.ERROR),
+    "covers 95.23% of the rows: 5,000": (replace(WELL, rows=105_000, growing_rows=5_000), Status.WARNING),
     "IVF_FLAT/COSINE, and HNSW/COSINE was stamped": (replace(WELL, indexes=(index(100_000, 100_000, kind="IVF_FLAT"),)), Status.WARNING),
     "16 small segments": (replace(WELL, segments=(INDEXED, *[Segment(10, loaded=True)] * 16)), Status.WARNING),
     "not known whether it is loaded": (replace(WELL, load=Load.UNKNOWN, rows=None), Status.WARNING),
@@ -139,7 +144,7 @@ def test_only_what_has_an_alias_is_ever_red(reason):
 
 def test_the_tail_that_a_server_never_indexes_is_not_worth_a_warning():
     """A service that is written to always has some rows that are not sealed yet: it is building, says so, and is healthy."""
-    found = examine(replace(WELL, rows=100_700, properties=stamp(promoted_at=NOW).properties()))
+    found = examine(replace(WELL, rows=100_700, growing_rows=700, properties=stamp(promoted_at=NOW).properties()))
     assert (found.indexes[0].judgment, found.indexes[0].uncovered_rows, found.status) == (Judgment.BUILDING, 700, Status.HEALTHY)
 
 
@@ -151,13 +156,22 @@ def test_a_broken_stamp_is_told_and_hides_nothing():
 
 
 def test_an_alias_that_points_to_nothing_is_an_error_of_the_cluster():
-    """As long as a pair is stamped as production; a retired one is no production that was lost."""
+    """As long as pairs are there that have served, were it only retired ones because production itself was dropped; the remedy names the last."""
     there = examine(replace(WELL, aliases=()))
     (finding,) = lost([there], [])
     assert finding.status is Status.ERROR and "shop_prod points to nothing" in finding.reason and f"rollback --to {NAME}" in finding.remedy
-    retired = examine(replace(WELL, aliases=(), properties=GOOD.changed(retired_at=NOW).properties()))
-    assert not [*lost([there], ["shop_prod"]), *lost([retired], [])]
     assert HealthReport((ClusterHealth("eu", "http://eu", (there,), (finding,)),), NOW).exit_code == 1
+
+    def retired(name, days):
+        left = GOOD.changed(retired_at=NOW + timedelta(days=days))
+        return examine(replace(WELL, name=name, aliases=(), properties=left.properties()))
+
+    old, newer = retired("shop_v1_00000001", 0), retired("shop_v2_00000001", 1)
+    (finding,) = lost([newer, old], [])
+    assert "rollback --to shop_v2_00000001" in finding.remedy
+    assert [each.remedy.split("`")[1] for each in lost([newer, there, old], [])] == [f"rollback --to {NAME}"]
+    never = examine(replace(WELL, aliases=(), properties=GOOD.changed(promoted_at=None).properties()))
+    assert not [*lost([there, newer], ["shop_prod"]), *lost([never], [])]
 
 
 def test_the_exit_code_is_for_alerting():

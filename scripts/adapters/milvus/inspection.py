@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -13,13 +14,14 @@ from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
 from scripts.adapters.milvus.store import MilvusStore
 from scripts.addresses import shown
 from scripts.errors import KitError, Refused, Unreachable
-from scripts.health.seen import FieldSeen, IndexSeen, Load, Seen, Segment
+from scripts.health.seen import Because, FieldSeen, Gap, IndexSeen, Load, Seen, Segment
 from scripts.tls import OPEN, TlsFiles
 
 Answer = TypeVar("Answer")
 
 _LOADS = {"Loaded": Load.LOADED, "Loading": Load.LOADING, "NotLoad": Load.NOT_LOADED}
 _GROWING = "Growing"
+DEFAULT_PARTITION = "_default"
 
 
 class MilvusInspection:
@@ -44,15 +46,22 @@ class MilvusInspection:
     def collections(self) -> list[str]:
         return self._store.collections()
 
-    def aliases(self) -> dict[str, str]:
-        return self._store.aliases()
+    def aliases(self) -> dict[str, str] | None:
+        try:
+            names = self._milvus.call("list_aliases")["aliases"]
+        except Unreachable as error:
+            if not _is_denied(error):
+                raise
+            return None
+        targets = {name: self._target(name) for name in names}
+        return {name: target for name, target in targets.items() if target}
 
     def look(self, collection: str) -> Seen | None:
         try:
             return self._look(collection)
-        except Refused:
+        except Refused as error:
             if self._exists(collection):
-                raise
+                return Seen(collection, unknown=(Gap("everything", Because.FAILED, error.what.rstrip(".")),))
             return None
 
     def _look(self, name: str) -> Seen:
@@ -60,59 +69,116 @@ class MilvusInspection:
         fields = tuple(map(_field, described["fields"]))
         pieces = _Pieces(lambda: self._exists(name))
         state = pieces.get("load state", lambda: self._milvus.call("get_load_state", name)) or {}
-        load = load_of(state)
-        loaded, embedded = load is Load.LOADED, self._milvus.embedded
+        loaded, embedded = load_of(state) is Load.LOADED, self._milvus.embedded
+        partitions = pieces.get("partitions", lambda: self._partitions(name, described))
+        indexes = pieces.get("indexes", lambda: self._indexes(name, fields))
+        segments = replicas = rows = growing = None
         if embedded:
-            pieces.lacks("segments and replicas (milvus-lite)")
+            pieces.lacks("segments and replicas", "milvus-lite has none")
+        else:
+            segments = pieces.get("segments", lambda: segments_of(self._milvus, name, loaded=loaded))
+        stored = pieces.get("stored rows", lambda: self._stored(name)) if segments is None else _stored(segments)
+        if loaded and not embedded:
+            replicas = pieces.get("replicas", lambda: len(self._milvus.call("describe_replica", name)))
+        if loaded:  # last, because it is what hangs where nobody answers queries
+            rows, growing = pieces.get("rows", lambda: self._count(name)) or (None, None)
         return Seen(
             name=name,
-            rows=pieces.get("rows", lambda: self._count(name)) if loaded else None,
-            stored_rows=pieces.get("stored rows", lambda: int(self._milvus.call("get_collection_stats", name)["row_count"])),
-            load=load,
+            rows=rows,
+            stored_rows=stored,
+            growing_rows=growing,
+            load=load_of(state),
             progress=int(state["progress"]) if "progress" in state else None,
-            partitions=pieces.get("partitions", lambda: tuple(self._milvus.call("list_partitions", name))),
+            partitions=partitions,
             fields=fields,
+            aliases=tuple(described.get("aliases", ())),
             properties=dict(described.get("properties", {})),
-            indexes=pieces.get("indexes", lambda: self._indexes(name, fields)),
-            segments=None if embedded else pieces.get("segments", lambda: segments_of(self._milvus, name, loaded=loaded)),
-            replicas=pieces.get("replicas", lambda: len(self._milvus.call("describe_replica", name))) if loaded and not embedded else None,
+            indexes=indexes,
+            segments=segments,
+            replicas=replicas,
             unknown=tuple(pieces.unknown),
         )
 
     def _exists(self, name: str) -> bool:
         return bool(self._milvus.call("has_collection", name))
 
-    def _count(self, name: str) -> int:
-        return int(self._milvus.call("query", name, filter="", output_fields=["count(*)"], consistency_level="Strong")[0]["count(*)"])
+    def _target(self, alias: str) -> str | None:
+        try:
+            return str(self._milvus.call("describe_collection", alias)["collection_name"])
+        except Refused:
+            return None  # taken away meanwhile
+
+    def _count(self, name: str) -> tuple[int, int | None]:
+        """All rows, and those that no sealed segment in memory has. The first count waits until all that was written before is there, so that the
+        second, a moment later, need not wait for the same."""
+        ask = {"filter": "", "output_fields": ["count(*)"]}
+        rows = int(self._milvus.call("query", name, consistency_level="Strong", **ask)[0]["count(*)"])
+        if self._milvus.embedded:  # answers with all rows again (3.2.2)
+            return rows, None
+        sealed = int(self._milvus.call("query", name, consistency_level="Eventually", ignore_growing=True, **ask)[0]["count(*)"])
+        return rows, max(0, rows - sealed)
+
+    def _stored(self, name: str) -> int:
+        return int(self._milvus.call("get_collection_stats", name)["row_count"])
+
+    def _partitions(self, name: str, described: dict[str, Any]) -> tuple[str, ...]:
+        # The default one cannot be dropped: where there is one, it is that.
+        return (DEFAULT_PARTITION,) if described.get("num_partitions") == 1 else tuple(self._milvus.call("list_partitions", name))
 
     def _indexes(self, name: str, fields: tuple[FieldSeen, ...]) -> tuple[IndexSeen, ...]:
         vectors = {field.name for field in fields if field.vector}
-        found = (self._milvus.call("describe_index", name, index) for index in self._milvus.call("list_indexes", name))
+        try:  # no name means the only one: mostly there is no more than that, and one call tells all
+            found = [self._milvus.call("describe_index", name, "")]
+        except Refused:
+            found = [self._milvus.call("describe_index", name, index) for index in self._milvus.call("list_indexes", name)]
         return tuple(_index(each, vectors) for each in found if each)
 
 
 class _Pieces:
-    """Asks for one thing after the other. What a server does not have, or does not permit, is said to be unknown and hides nothing else."""
+    """Asks for one thing after the other. What a server does not have, does not permit or does not answer is said to be unknown, and hides nothing
+    else."""
 
     def __init__(self, exists: Callable[[], bool]) -> None:
-        self.unknown: list[str] = []
+        self.unknown: list[Gap] = []
         self._exists = exists
+        self._silent = ""
 
-    def lacks(self, what: str) -> None:
-        self.unknown.append(what)
+    def lacks(self, what: str, why: str) -> None:
+        self.unknown.append(Gap(what, Because.ABSENT, why))
 
     def get(self, what: str, ask: Callable[[], Answer]) -> Answer | None:
+        """None where it is not known. After a call that was not answered nothing more is asked: the next one would take as long."""
+        if self._silent:
+            self.unknown.append(Gap(what, Because.FAILED, self._silent))
+            return None
         try:
             return ask()
         except Unreachable as error:
-            if "does not permit" not in error.what:
-                raise
-            self.unknown.append(f"{what} (not permitted)")
+            why = error.what.rstrip(".")
+            if _is_denied(error):
+                self.unknown.append(Gap(what, Because.NOT_PERMITTED, _missing(error)))
+            else:
+                self._silent = why
+                self.unknown.append(Gap(what, Because.FAILED, why))
         except KitError as error:
             if not self._exists():
                 raise Refused("It was dropped during the look.") from None
-            self.unknown.append(f"{what} ({error.what.rstrip('.')})")
+            self.unknown.append(Gap(what, Because.FAILED, error.what.rstrip(".")))
         return None
+
+
+def _is_denied(error: Unreachable) -> bool:
+    return "does not permit" in error.what
+
+
+def _missing(error: Unreachable) -> str:
+    """What 2.3.5 says that the user lacks: "It takes GetStatistics, which builder may: …"."""
+    named = re.search(r"It takes (\w+)", error.hint)
+    return f"not permitted: it takes {named[1]}" if named else "not permitted"
+
+
+def _stored(segments: Iterable[Segment]) -> int:
+    return sum(segment.rows for segment in segments if segment.stored and not segment.growing)
 
 
 def _field(described: dict[str, Any]) -> FieldSeen:
