@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CHUNK_BYTES = 4 << 20
-# Rows that are read back at once: about what a page had when it was written.
-READ_BYTES = 8 << 20
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
@@ -48,6 +46,9 @@ class BackupFiles:
         self._local = isinstance(system, fs.LocalFileSystem)
         self._has_folders = not isinstance(system, fs.S3FileSystem)
 
+    def below(self, name: str) -> BackupFiles:
+        return BackupFiles(self._system, f"{self._path}/{name}", f"{self.name}/{name}")
+
     def names(self) -> list[str]:
         from pyarrow import fs
 
@@ -67,15 +68,18 @@ class BackupFiles:
 
     def write(self, name: str, content: bytes) -> None:
         """On S3 a file appears when it is complete; elsewhere it gets its name then."""
-        aside = f".{name}.{secrets.token_hex(4)}" if self._has_folders else name
+        if not self._has_folders:
+            with self._writing(name), self._system.open_output_stream(self._at(name)) as file:
+                file.write(content)
+            return
+        aside = f".{name}.{secrets.token_hex(4)}"
         with self._writing(name):
             self._make()
             with self._system.open_output_stream(self._at(aside)) as file:
                 file.write(content)
             self._settle(aside)
-            if aside != name:
-                self._system.move(self._at(aside), self._at(name))
-                self._settle("")
+            self._system.move(self._at(aside), self._at(name))
+            self._settle("")
 
     def remove(self, name: str) -> None:
         with translated(self._shown(name)):
@@ -110,14 +114,14 @@ class BackupFiles:
         import pyarrow as pa
         from pyarrow import parquet
 
-        rows = max(1, READ_BYTES // (4 * layout.dimension + 64))
         with translated(self._shown(name)):
             try:
                 with self._system.open_input_file(self._at(name)) as file, parquet.ParquetFile(file) as opened:
                     if not opened.schema_arrow.equals(schema(layout)):
                         raise Refused(f"{self._shown(name)} has other columns than the pair's.")
-                    for batch in opened.iter_batches(batch_size=rows):
-                        yield page(layout, batch)
+                    for group in range(opened.num_row_groups):  # a page as it was written, whatever its rows weigh
+                        for batch in opened.iter_batches(batch_size=opened.metadata.row_group(group).num_rows, row_groups=[group]):
+                            yield page(layout, batch)
             except pa.ArrowException as error:  # an OSError, of which there are other reasons, is told by `translated`
                 raise Refused(f"{self._shown(name)} cannot be read: {shown(str(error))[:200]}.") from None
 
@@ -149,7 +153,8 @@ class BackupFiles:
             raise
         except OSError as error:
             if error.errno in _FULL or "No space left" in str(error):
-                raise Refused(f"There is no room for {self._shown(name)}.", hint="Make some and run the same command again; it goes on where it stopped.") from None
+                hint = "Make some and run the same command again; it goes on where it stopped."
+                raise Refused(f"There is no room for {self._shown(name)}.", hint=hint) from None
             if isinstance(error, PermissionError):
                 raise Refused(f"{self._shown(name)} cannot be written: access is denied.", hint="Check who may write there.") from None
             told = explained(error, self._shown(name))
@@ -168,7 +173,8 @@ class _Part:
         self._settle = settle
         self._sink = _Summed(stream)
         packed = {name: "NONE" if name == VECTOR else "ZSTD" for name in schema(layout).names}  # vectors are noise, nothing makes them smaller
-        self._writer = parquet.ParquetWriter(pa.PythonFile(self._sink, mode="w"), schema(layout), compression=packed, use_dictionary=False, write_statistics=False)
+        sink = pa.PythonFile(self._sink, mode="w")
+        self._writer = parquet.ParquetWriter(sink, schema(layout), compression=packed, use_dictionary=False, write_statistics=False)
         self._closed = False
 
     @property

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from scripts import digests
 from scripts.errors import Refused
 from scripts.pair import Content, Stamp
 
 FORMAT = 1
+# The number says where its rows belong, the rest which process wrote it: what a killed one left half written is never written over.
+PART_NAME = r"part-\d{5,}-[0-9a-f]{8}\.parquet"
 Key = int | str
 
 
@@ -22,7 +24,8 @@ class _Frozen(BaseModel):
 class Part(_Frozen):
     """A file of rows, in order of keys: all those after the part before it, up to `last`."""
 
-    name: str
+    name: str = Field(pattern=f"^{PART_NAME}$")
+    """In the folder itself, whatever a manifest from elsewhere may say."""
     rows: int
     bytes: int
     sha256: str

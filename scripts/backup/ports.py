@@ -64,6 +64,10 @@ class Folder(Protocol):
     name: str
     """As the user wrote it."""
 
+    def below(self, name: str) -> Folder:
+        """A folder in this one."""
+        ...
+
     def names(self) -> list[str]:
         """All files in it and below it, relative to it; none where there is no such folder."""
         ...

@@ -48,8 +48,11 @@ class SampledRows:
     def unlike(self, other: SampledRows) -> list[Key]:
         """Keys whose vector is not the same there."""
         there = dict(zip(other.keys, other.vectors, strict=True))
-        pairs = zip(self.keys, self.vectors, strict=True)
-        return [key for key, vector in pairs if key not in there or not np.allclose(there[key], vector, rtol=SAME_VECTOR, atol=SAME_VECTOR * np.abs(vector).max())]
+
+        def is_like(vector: np.ndarray, found: np.ndarray | None) -> bool:
+            return found is not None and np.allclose(found, vector, rtol=SAME_VECTOR, atol=SAME_VECTOR * np.abs(vector).max())
+
+        return [key for key, vector in zip(self.keys, self.vectors, strict=True) if not is_like(vector, there.get(key))]
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scripts.backup.manifest import Manifest, Part
+from scripts.backup.manifest import PART_NAME, Manifest, Part
 from scripts.backup.ports import Folder
-from scripts.errors import Refused, UsageError
+from scripts.errors import KitError, Refused, UsageError
 
 MANIFEST, UNFINISHED = "manifest.json", "unfinished.json"
-# The number says where its rows belong, the rest which process wrote it: what a killed one left half written is never written over.
-_PART = re.compile(r"part-\d{5,}-[0-9a-f]{8}\.parquet")
+_PART = re.compile(PART_NAME)
 _ASIDE = re.compile(r"\.(manifest|unfinished)\.json\.[0-9a-f]{8}")
 
 
@@ -30,7 +29,8 @@ def look(folder: Folder) -> Standing:
     names = folder.names()
     foreign = [name for name in names if name not in (MANIFEST, UNFINISHED) and not _PART.fullmatch(name) and not _ASIDE.fullmatch(name)]
     if foreign:
-        raise Refused(f"{folder.name} is no folder of a backup: it holds {foreign[0]}{f' and {len(foreign) - 1} more' if foreign[1:] else ''}.", hint="Use an empty one.")
+        others = f" and {len(foreign) - 1} more" if foreign[1:] else ""
+        raise Refused(f"{folder.name} is no folder of a backup: it holds {foreign[0]}{others}.", hint="Use an empty one.")
     parts = tuple(name for name in names if _PART.fullmatch(name))
     whole, begun = (_read(folder, name) if name in names else None for name in (MANIFEST, UNFINISHED))
     if parts and not whole and not begun:
@@ -45,12 +45,47 @@ def whole_backup(folder: Folder) -> Manifest:
         return Manifest.parse(content, f"{folder.name}/{MANIFEST}")
     content = folder.read(UNFINISHED)
     if content is None:
-        raise UsageError(f"There is no backup in {folder.name}: it has no {MANIFEST}.")
+        inside = _folders_of(folder.names())
+        hint = f"Below it there is one in {inside[-1]}." if inside else "Is the address right?"
+        raise UsageError(f"There is no backup in {folder.name}: it has no {MANIFEST}.", hint=hint)
     begun = Manifest.parse(content, f"{folder.name}/{UNFINISHED}")
     raise UsageError(
         f"The backup in {folder.name} is unfinished: {begun.rows:,} of {begun.content.rows:,} rows.",
         hint=f"Run `backup --pair {begun.pair} --to {folder.name}` again; it goes on from there.",
     )
+
+
+def newest_backup(folder: Folder, service: str) -> Folder:
+    """This folder, where a backup is or was begun in it; else the one below it that has this service's newest whole one.
+
+    Raises UsageError where there is none, Refused where a manifest below it cannot be read: it might be the newest.
+    """
+    names = folder.names()
+    if MANIFEST in names or UNFINISHED in names:
+        return folder
+    below = [folder.below(name) for name in _folders_of(names)]
+    made = [(manifest.begun_at, at) for at, each in enumerate(below) if (manifest := whole_backup(each)).read_stamp().service == service]
+    if not made:
+        raise UsageError(f"There is no backup of {service} in {folder.name}, nor below it.", hint="Is the address right?")
+    return below[max(made)[1]]
+
+
+def tidy(folder: Folder, manifest: Manifest, own: str) -> str:
+    """Removes what this manifest, which is in the file `own`, does not list. Gives why something stays: a backup is whole all the same, and it may well
+    be that nobody is to remove anything there."""
+    wanted = {own, *(part.name for part in manifest.parts)}
+    for name in folder.names():
+        if name not in wanted:
+            try:
+                folder.remove(name)
+            except KitError as error:
+                return f"left over from an earlier run: {error}"
+    return ""
+
+
+def _folders_of(names: list[str]) -> list[str]:
+    """Those that have a whole backup."""
+    return sorted(name.removesuffix(f"/{MANIFEST}") for name in names if name.endswith(f"/{MANIFEST}"))
 
 
 def damage(folder: Folder, part: Part) -> str:
@@ -71,7 +106,7 @@ def refuse_damaged(folder: Folder, manifest: Manifest, advance: Callable[[int], 
         raise Refused(f"The parts in {folder.name}/{MANIFEST} are not the whole of {manifest.pair}.")
     for part in manifest.parts:
         if wrong := damage(folder, part):
-            raise Refused(f"{wrong}.", hint="Nothing was restored. Restore another backup, or fetch this file from a copy.")
+            raise Refused(f"{wrong}.", hint="Use another backup, or fetch this file from a copy.")
         advance(part.rows)
 
 

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import catalogue, digests, filling, heartbeat
+from scripts import catalogue, filling, heartbeat, ledger
 from scripts.backup import standing
-from scripts.backup.manifest import Key, Manifest, Part
-from scripts.backup.ports import Folder, Show, WholeCollection, WholePage, unseen
-from scripts.backup.sampled import SampledRows
-from scripts.backup.standing import MANIFEST, UNFINISHED
+from scripts.backup.manifest import Manifest
+from scripts.backup.ports import Folder, Show, WholeCollection, unseen
+from scripts.backup.work import Work
 from scripts.catalogue import Entry
-from scripts.errors import Refused
-from scripts.flow import Ahead
+from scripts.errors import KitError, Refused
 from scripts.pair import State
-from scripts.ports import Parts
+from scripts.ports import Collection, Parts
 
 # A file is closed when it has so many bytes: so much is read again after a crash, at most.
 PART_BYTES = 128 << 20
-PAGES_AHEAD = 2
-
-Advance = Callable[[int], None]
+PRODUCTION = "production"
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,8 @@ class BackedUp:
     manifest: Manifest
     folder: str
     kept_rows: int
-    """Of an earlier run that did not finish, found whole."""
+    """Of an earlier run, found whole."""
+    notes: tuple[str, ...] = ()
     exit_code: int = 0
 
     def lines(self) -> list[str]:
@@ -39,155 +36,137 @@ class BackedUp:
         kept = f", {self.kept_rows:,} of them kept from before" if self.kept_rows else ""
         return [
             f"{made.pair} is backed up in {self.folder}: {made.rows:,} rows{kept}, {made.bytes / 1e6:,.1f} MB in {len(made.parts)} files.",
-            f"  checksum of the whole {made.digest[:12]}, content {made.content.fingerprint}",
+            f"  checksum of the whole {made.digest[:12]}, content {made.content.fingerprint}, begun {made.begun_at:%Y-%m-%d %H:%M} UTC",
+            *(f"  {note}" for note in self.notes),
         ]
 
     def facts(self) -> dict[str, Any]:
         made = self.manifest
-        facts = {"pair": made.pair, "folder": self.folder, "rows": made.rows, "kept_rows": self.kept_rows, "bytes": made.bytes}
-        return facts | {"files": len(made.parts), "fingerprint": made.content.fingerprint, "sha256": made.digest}
+        return {
+            "pair": made.pair,
+            "folder": self.folder,
+            "begun_at": made.begun_at.isoformat(),
+            "rows": made.rows,
+            "kept_rows": self.kept_rows,
+            "bytes": made.bytes,
+            "files": len(made.parts),
+            "fingerprint": made.content.fingerprint,
+            "sha256": made.digest,
+            "notes": list(self.notes),
+        }
 
 
 def backup(parts: Parts, pair: str, folder: Folder, show: Show = unseen, *, part_bytes: int = PART_BYTES) -> BackedUp:
     """Safe to run again: after a crash it goes on behind the last file that is whole; what is complete is only checked.
 
-    Memory does not grow with rows. Raises Refused where the pair is not finished or is being
-    filled, where the folder holds anything else, and where the collection changed meanwhile: then there is no manifest.
+    `pair` may be PRODUCTION. Memory does not grow with rows. Raises Refused where the pair is not finished or is being filled, where the folder holds
+    anything else, and where the collection changed meanwhile: then there is no manifest.
     """
     entry = _finished_entry(parts, pair)
     before = standing.look(folder)
     if before.whole:
-        _refuse_other(folder, before.whole, entry)
-        with show("verify", before.whole.rows) as advance:
-            standing.refuse_damaged(folder, before.whole, advance)
-        _tidy(folder, before.whole)
-        return BackedUp(before.whole, folder.name, before.whole.rows)
-    if before.begun:
-        _refuse_other(folder, before.begun, entry)
-    blank = Manifest(pair=pair, stamp=entry.stamp.properties(), begun_at=parts.now(), writer="")
-    work = _Work(folder, (before.begun or blank).changed(writer=heartbeat.new_token()), part_bytes)
-    with show("backup", blank.content.rows) as advance:
+        return _checked(folder, before.whole, entry, show)
+    work, notes = Work(folder, _begun(parts, before.begun, entry, folder), part_bytes), list[str]()
+    with show("backup", work.manifest.content.rows) as advance:
         kept = work.keep_whole_parts(advance)
-        with _open(parts, entry) as collection:
+        with _readable(parts, entry, notes) as collection:
             work.write(collection, advance)
-            _refuse_changed(parts, work.manifest)
+            if not _is_as_stamped(parts, work.manifest):
+                work.forget()
+                raise _changed(work.manifest)
             manifest = work.manifest.changed(asked=work.sampled.ask(collection) if work.manifest.rows else ())
-    work.finish(manifest)
-    return BackedUp(manifest, folder.name, kept)
+    notes.append(work.finish(manifest))
+    return BackedUp(manifest, folder.name, kept, tuple(filter(None, notes)))
 
 
 def _finished_entry(parts: Parts, pair: str) -> Entry:
-    entry = catalogue.read(parts.store, parts.settings).find(pair)
-    if filling.watch(parts.store, [pair]).alive:
-        raise Refused(f"{pair} is being filled.", hint="Let it finish.")
+    world = catalogue.read(parts.store, parts.settings)
+    entry = _production(world) if pair == PRODUCTION else world.find(pair)
+    name = entry.pair.collection
+    if filling.watch(parts.store, [name]).alive:
+        raise Refused(f"{name} is being filled.", hint="Let it finish.")
     if entry.state is State.BUILDING or entry.stamp.content is None:
-        raise Refused(f"{pair} is not finished, so nobody knows what belongs in it.", hint=f"Run `embed` and `finish --pair {pair}` to the end.")
+        raise Refused(f"{name} is not finished, so nobody knows what belongs in it.", hint=f"Run `embed` and `finish --pair {name}` to the end.")
     entry.refuse_half_caught_up()
     return entry
 
 
-def _refuse_other(folder: Folder, there: Manifest, entry: Entry) -> None:
-    """It must be the same pair with the same content, or parts of two would be taken for one."""
+def _production(world: catalogue.Catalogue) -> Entry:
+    if world.production:
+        return world.production
+    raise Refused(f"The alias {world.alias} points to {world.target or 'nothing'}: there is no production pair.", hint="Name one with --pair.")
+
+
+def _checked(folder: Folder, whole: Manifest, entry: Entry, show: Show) -> BackedUp:
+    """A backup that is there already. Raises Refused where it is of something else."""
+    _refuse_other_pair(folder, whole, entry)
+    if not _is_same(whole, entry):
+        raise Refused(f"{folder.name} holds a backup of {whole.pair} as it was before it changed.", hint="Use an empty folder.")
+    with show("verify", whole.rows) as advance:
+        standing.refuse_damaged(folder, whole, advance)
+    left = standing.tidy(folder, whole, standing.MANIFEST)
+    return BackedUp(whole, folder.name, whole.rows, tuple(filter(None, [left])))
+
+
+def _begun(parts: Parts, before: Manifest | None, entry: Entry, folder: Folder) -> Manifest:
+    """What to go on with. Of the pair as it was before it changed nothing can be finished any more, so that is begun anew."""
+    if before:
+        _refuse_other_pair(folder, before, entry)
+    if before is None or not _is_same(before, entry):
+        before = Manifest(pair=entry.pair.collection, stamp=entry.stamp.properties(), begun_at=parts.now(), writer="")
+    return before.changed(writer=heartbeat.new_token())
+
+
+def _refuse_other_pair(folder: Folder, there: Manifest, entry: Entry) -> None:
     if there.pair != entry.pair.collection:
         raise Refused(f"{folder.name} holds a backup of {there.pair}, not of {entry.pair}.", hint="Use an empty folder.")
-    theirs, ours = there.read_stamp(), entry.stamp
-    content = entry.stamp.content
-    assert content is not None
-    same = (there.content.rows, there.content.fingerprint) == (content.rows, content.fingerprint)
-    if not same or theirs.build != ours.build or theirs.layout != ours.layout:
-        raise Refused(f"{folder.name} holds a backup of {there.pair} as it was before it changed.", hint="Use an empty folder.")
 
 
-def _refuse_changed(parts: Parts, made: Manifest) -> None:
+def _is_same(there: Manifest, entry: Entry) -> bool:
+    """It must be the same content, or parts of two would be taken for one."""
+    theirs, ours, content = there.read_stamp(), entry.stamp, entry.stamp.content
+    same = content is not None and (there.content.rows, there.content.fingerprint) == (content.rows, content.fingerprint)
+    return same and theirs.build == ours.build and theirs.layout == ours.layout
+
+
+def _is_as_stamped(parts: Parts, made: Manifest) -> bool:
     """What was read must be what the stamp says, now as at the beginning."""
-    now = catalogue.read(parts.store, parts.settings).find(made.pair).stamp
+    now = catalogue.read(parts.store, parts.settings).find(made.pair).stamp.content
     expected = made.content
-    if (made.rows, made.fingerprint) == (expected.rows, expected.fingerprint):
-        if now.content is not None and now.content.fingerprint == expected.fingerprint:
-            return
-    raise Refused(
-        f"{made.pair} changed while it was read ({made.rows:,} rows read, {expected.rows:,} expected): what was written is no backup.",
-        hint=f"Run `catch-up {made.pair}` or `finish` if one was interrupted, then back up into an empty folder.",
+    return (made.rows, made.fingerprint) == (expected.rows, expected.fingerprint) and now is not None and now.fingerprint == expected.fingerprint
+
+
+def _changed(made: Manifest) -> Refused:
+    return Refused(
+        f"{made.pair} changed while it was read ({made.rows:,} rows read, {made.content.rows:,} expected): what was written is no backup.",
+        hint=f"Run `catch-up {made.pair}` or `finish` if one was interrupted, then the same command again.",
     )
 
 
 @contextmanager
-def _open(parts: Parts, entry: Entry) -> Iterator[WholeCollection]:
-    """Reading needs it in memory; where it was not, it is not afterwards either."""
-    name = entry.pair.collection
-    collection: WholeCollection = parts.store.open(name)  # type: ignore[assignment]
+def _readable(parts: Parts, entry: Entry, notes: list[str]) -> Iterator[WholeCollection]:
+    """Reading needs it in memory; where it was not, it is not afterwards either, or a note says why."""
+    collection: WholeCollection = parts.store.open(entry.pair.collection)  # type: ignore[assignment]
     loaded = collection.is_loaded()
+    if not loaded and entry.stamp.content and entry.stamp.content.rows:
+        collection.load()  # it is finished, so it has its index
     try:
         yield collection
     finally:
-        if not loaded and name not in parts.store.aliases().values() and collection.is_loaded():
-            collection.release()
+        if not loaded:
+            notes.append(_why_it_stays(parts, collection))
 
 
-def _tidy(folder: Folder, manifest: Manifest) -> None:
-    wanted = {MANIFEST, *(part.name for part in manifest.parts)}
-    for name in folder.names():
-        if name not in wanted:
-            folder.remove(name)
-
-
-class _Work:
-    """What the folder holds so far, and what is added to it."""
-
-    def __init__(self, folder: Folder, manifest: Manifest, part_bytes: int) -> None:
-        self.manifest = manifest
-        self.sampled = SampledRows(manifest.pair)
-        self._folder = folder
-        self._part_bytes = part_bytes
-        self._layout = manifest.read_stamp().layout
-
-    def keep_whole_parts(self, advance: Advance) -> int:
-        """How many rows of an earlier run are there, up to the first file that is not whole."""
-        kept: list[Part] = []
-        for part in self.manifest.parts:
-            if standing.damage(self._folder, part):
-                break
-            for page in self._folder.pages(part.name, self._layout):
-                self.sampled.add(page)
-            kept.append(part)
-            advance(part.rows)
-        self.manifest = self.manifest.changed(parts=tuple(kept))
-        self._folder.write(UNFINISHED, self.manifest.written())
-        return self.manifest.rows
-
-    def write(self, collection: WholeCollection, advance: Advance) -> None:
-        last: Key | None = self.manifest.parts[-1].last if self.manifest.parts else None
-        with Ahead(collection.whole(last), PAGES_AHEAD) as ahead:
-            pages = iter(ahead)
-            while (first := next(pages, None)) is not None:
-                part = self._one_part(first, pages, advance)
-                self.manifest = self.manifest.changed(parts=(*self.manifest.parts, part))
-                self._folder.write(UNFINISHED, self.manifest.written())
-
-    def finish(self, manifest: Manifest) -> None:
-        self._refuse_other_writer()
-        self._folder.write(MANIFEST, manifest.written())
-        _tidy(self._folder, manifest)
-
-    def _one_part(self, first: WholePage, others: Iterator[WholePage], advance: Advance) -> Part:
-        """Pages until the file is large enough."""
-        name = f"part-{len(self.manifest.parts):05d}-{self.manifest.writer[-8:]}.parquet"
-        rows = digest = 0
-        page: WholePage | None = first
-        with self._folder.part(name, self._layout) as file:
-            while page is not None:
-                file.add(page)
-                self.sampled.add(page)
-                rows, last = rows + len(page.keys), page.keys[-1]
-                digest = (digest + digests.of_rows(digests.of_keys(page.keys), page.text_hashes, page.column_hashes)) % 2**64
-                advance(len(page.keys))
-                page = next(others, None) if file.bytes < self._part_bytes else None
-            self._refuse_other_writer()
-            facts = file.close()
-        return Part(name=name, rows=rows, bytes=facts.bytes, sha256=facts.sha256, digest=f"{digest:016x}", last=last)
-
-    def _refuse_other_writer(self) -> None:
-        """Whoever came later has taken over."""
-        content = self._folder.read(UNFINISHED)
-        if content is None or Manifest.parse(content, f"{self._folder.name}/{UNFINISHED}").writer != self.manifest.writer:
-            raise Refused(f"Another process writes a backup into {self._folder.name}.", hint="Let it finish.")
+def _why_it_stays(parts: Parts, collection: Collection) -> str:
+    """Releases it, and is empty where that went well. Who changes production at this moment may be about to switch to it."""
+    name = collection.name
+    try:
+        found = ledger.read(parts.store, parts.settings.alias)
+        if found and found.holder and not heartbeat.is_dead(found.holder.token):
+            return f"{name} stays in memory: {found.holder}."
+        if name in parts.store.aliases().values():
+            return f"{name} stays in memory: it has an alias now."
+        collection.release()
+    except KitError as error:
+        return f"{name} stays in memory: {error}"
+    return ""

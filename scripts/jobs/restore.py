@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from scripts import catalogue
@@ -35,9 +36,9 @@ class Restored:
     exit_code: int = 0
 
     def lines(self) -> list[str]:
-        made, same = self.manifest, self.pair.collection == self.manifest.pair
+        made, of = self.manifest, "" if self.pair.collection == self.manifest.pair else f" from {self.manifest.pair}"
         return [
-            f"{self.pair} is restored{'' if same else f' from {made.pair}'}: {made.rows:,} rows, all indexed, loaded, content {made.content.fingerprint}.",
+            f"{self.pair} is restored{of}: {made.rows:,} rows, all indexed, loaded, content {made.content.fingerprint}.",
             f"  {self.recall()}",
             f"  It is a built pair: `validate --pair {self.pair}` is next.",
         ]
@@ -46,33 +47,90 @@ class Restored:
         if self.answers is None:
             return "no rows, so nothing was searched for"
         here, there = self.answers.restored, self.answers.original
-        return f"{here.queries} sampled rows searched for: {here.mean:.3f} of the exact {here.k} nearest found, {there.mean:.3f} when it was backed up"
+        found = f"{here.mean:.3f} of the exact {here.k} nearest found, {there.mean:.3f} when it was backed up"
+        return f"{here.queries} sampled rows searched for: {found}"
 
     def facts(self) -> dict[str, Any]:
-        made = self.manifest
-        facts: dict[str, Any] = {"pair": str(self.pair), "backup_of": made.pair, "rows": made.rows, "fingerprint": made.content.fingerprint, "sha256": made.digest}
+        facts = facts_of(self.pair, self.manifest)
         if self.answers:
-            facts |= {"recall": self.answers.restored.mean, "recall_when_backed_up": self.answers.original.mean, "queries": self.answers.restored.queries}
+            here, there = self.answers.restored, self.answers.original
+            facts |= {"recall": here.mean, "recall_when_backed_up": there.mean, "queries": here.queries}
         return facts
 
 
-def restore(parts: Parts, folder: Folder, name: str | None = None, show: Show = unseen) -> Restored:
+@dataclass(frozen=True)
+class RestoredBefore:
+    """An earlier run of the same command came to its end."""
+
+    pair: Pair
+    manifest: Manifest
+    state: State
+    exit_code: int = 0
+
+    def lines(self) -> list[str]:
+        return [f"{self.pair} was restored from this backup before, and is {self.state} now: nothing is left to do."]
+
+    def facts(self) -> dict[str, Any]:
+        return facts_of(self.pair, self.manifest) | {"restored_before": True, "state": self.state.value}
+
+
+def facts_of(pair: Pair, made: Manifest) -> dict[str, Any]:
+    return {
+        "pair": str(pair),
+        "backup_of": made.pair,
+        "begun_at": made.begun_at.isoformat(),
+        "rows": made.rows,
+        "fingerprint": made.content.fingerprint,
+        "sha256": made.digest,
+    }
+
+
+def restore(parts: Parts, folder: Folder, name: str | None = None, show: Show = unseen) -> Restored | RestoredBefore:
     """Safe to run again: a restore that broke off goes on, and writes every row anew by its key.
 
-    Files are verified before anything is written, the collection after everything is: count, content and a sample search. What comes out is a
-    built pair without verdict or evidence, whatever it was when it was backed up. Raises UsageError without a whole backup; Refused where a file
-    was changed, where the name is taken by a collection or an alias, and where the restored pair is not what was backed up.
+    What comes out is a built pair without verdict or evidence, whatever it was when it was backed up. Raises UsageError without a whole backup;
+    Refused where a file was changed, where the name is taken by a collection or an alias, and where the restored pair is not what was backed up.
     """
     manifest = standing.whole_backup(folder)
-    stamp = manifest.read_stamp()
-    pair = _target(manifest, stamp, name, parts)
-    taken = _taken_by_this(parts, pair, manifest)
+    pair = target(manifest, name, parts)
+    if (state := _restored_before(parts, pair, manifest)) is not None:
+        return RestoredBefore(pair, manifest, state)
+    with proved(parts, folder, manifest, pair, show) as (blank, answers):
+        content = manifest.read_stamp()
+        parts.store.set_properties(pair.collection, blank.changes(state=State.BUILT, shards=content.shards, content=content.content))
+    return Restored(pair, manifest, answers)
+
+
+def target(manifest: Manifest, name: str | None, parts: Parts) -> Pair:
+    """A pair's name says its service and its model version, which a backup keeps: only the build may be another."""
+    pair, like, service = require_pair(name or manifest.pair), require_pair(manifest.pair), manifest.read_stamp().service
+    if (pair.service, pair.version) != (like.service, like.version):
+        raise UsageError(
+            f"{pair} would be of another service or model version than {like}.", hint=f"Name it {like.service}_v{like.version}_ and eight hex digits."
+        )
+    if service != parts.settings.service or pair.service != identifier(service):
+        raise UsageError(f"This is a backup of the service {service!r}; the configuration is of {parts.settings.service!r}.", hint="Use --config.")
+    return pair
+
+
+@contextmanager
+def proved(
+    parts: Parts, folder: Folder, manifest: Manifest, pair: Pair, show: Show, marks: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[Stamp, Answers | None]]:
+    """Within the block the collection holds what the backup does, nobody else writes to it, and it is still stamped as being built.
+
+    Files are verified before anything is written, the collection after everything is: count, content and a sample search. `marks` are properties that
+    it has from its beginning. Gives its stamp as well.
+    """
+    taken = _is_begun(parts, pair, manifest)
     with show("verify", manifest.rows) as advance:
         standing.refuse_damaged(folder, manifest, advance)
-    blank = _adapted(stamp, pair, manifest, parts)
+    blank = _adapted(manifest, pair, parts)
     if not taken:
-        parts.store.create(pair.collection, stamp.layout, blank.properties() | {RESTORED: manifest.digest})
+        parts.store.create(pair.collection, blank.layout, blank.properties() | {RESTORED: manifest.digest} | marks)
     with lease(parts.store, pair.collection, Shard()) as check:
+        if not _is_begun(parts, pair, manifest):  # while the files were read and the lease was waited for, somebody may have been faster
+            raise Refused(f"{pair} is gone: another process dropped it.", hint="Run the same command again.")
         collection = parts.store.open(pair.collection)
         with show("restore", manifest.rows) as advance:
             sampled = _written(collection, folder, manifest, lambda rows: (check(), advance(rows)))
@@ -80,71 +138,39 @@ def restore(parts: Parts, folder: Folder, name: str | None = None, show: Show = 
         with show("compare", manifest.rows) as advance:
             answers = _compared(collection, manifest, sampled, advance)
         check()
-        parts.store.set_properties(pair.collection, blank.changes(state=State.BUILT, shards=stamp.shards, content=stamp.content))
-    return Restored(pair, manifest, answers)
+        yield blank, answers
 
 
-def try_out(parts: Parts, folder: Folder, show: Show = unseen) -> TriedOut:
-    """The whole way back, under a name of its own that is dropped at the end. Leaves nothing behind, also where it fails. Raises as `restore`."""
-    manifest = standing.whole_backup(folder)
-    like = require_pair(manifest.pair)
-    name = Pair(like.service, like.version, secrets.token_hex(4)).collection
-    try:
-        return TriedOut(restore(parts, folder, name, show), folder.name)
-    finally:
-        if parts.store.properties(name) is not None:
-            parts.store.drop(name)
+def _restored_before(parts: Parts, pair: Pair, manifest: Manifest) -> State | None:
+    """In which state the pair is that an earlier restore made, and that still holds what was backed up; None where there is none."""
+    found = parts.store.properties(pair.collection)
+    if found is None or found.get(RESTORED) != manifest.digest or parts.store.target(pair.collection) is not None:
+        return None
+    entry = catalogue.read(parts.store, parts.settings).find(pair.collection)
+    content, made = entry.stamp.content, manifest.content
+    return entry.state if content and (content.rows, content.fingerprint) == (made.rows, made.fingerprint) else None
 
 
-@dataclass(frozen=True)
-class TriedOut:
-    restored: Restored
-    folder: str
-    exit_code: int = 0
-
-    def lines(self) -> list[str]:
-        made = self.restored.manifest
-        return [
-            f"The backup of {made.pair} in {self.folder} can be restored: {made.rows:,} rows, content {made.content.fingerprint}.",
-            f"  {self.restored.recall()}",
-            f"  {self.restored.pair}, which it was restored as, is dropped again.",
-        ]
-
-    def facts(self) -> dict[str, Any]:
-        return self.restored.facts() | {"folder": self.folder, "dropped": True}
-
-
-def _target(manifest: Manifest, stamp: Stamp, name: str | None, parts: Parts) -> Pair:
-    """A pair's name says its service and its model version, which a backup keeps: only the build may be another."""
-    pair, like = require_pair(name or manifest.pair), require_pair(manifest.pair)
-    if (pair.service, pair.version) != (like.service, like.version):
-        raise UsageError(
-            f"{pair} would be of another service or model version than {like}.", hint=f"Name it {like.service}_v{like.version}_ and eight hex digits."
-        )
-    if stamp.service != parts.settings.service or pair.service != identifier(stamp.service):
-        raise UsageError(f"This is a backup of the service {stamp.service!r}; the configuration is of {parts.settings.service!r}.", hint="Use --config.")
-    return pair
-
-
-def _taken_by_this(parts: Parts, pair: Pair, manifest: Manifest) -> bool:
-    """Whether an earlier restore of this backup began to make the collection. Raises Refused where the name is anybody else's."""
+def _is_begun(parts: Parts, pair: Pair, manifest: Manifest) -> bool:
+    """Whether a restore of this backup has begun to make the collection. Raises Refused where the name is anybody else's."""
     name = pair.collection
     if (properties := parts.store.properties(name)) is None:
         return False
-    if (target := parts.store.target(name)) is not None:
-        raise Refused(f"{name} is an alias of {target}; nothing is restored over it.", hint="Restore it --as another name.")
+    if (behind := parts.store.target(name)) is not None:
+        raise Refused(f"{name} is an alias of {behind}; nothing is restored over it.", hint="Restore it --as another name.")
     if properties.get(RESTORED) == manifest.digest and catalogue.read(parts.store, parts.settings).find(name).state is State.BUILDING:
         return True
     raise Refused(f"There is a collection {name} already; nothing is restored over it.", hint="Restore it --as another name.")
 
 
-def _adapted(stamp: Stamp, pair: Pair, manifest: Manifest, parts: Parts) -> Stamp:
+def _adapted(manifest: Manifest, pair: Pair, parts: Parts) -> Stamp:
     """What is true of the collection from its first row on: ingredients are kept; nothing that was seen, decided or done with the original is.
 
     It is as old as it is here, or the next cleanup would take it for a pair that nobody wanted for months.
     """
-    url = parts.settings.environment.build_url
-    build = stamp.build.model_copy(update={"created_at": parts.now(), "url": url} | ({} if pair.collection == manifest.pair else {"id": f"restored-{pair.build}"}))
+    stamp = manifest.read_stamp()
+    name = {} if pair.collection == manifest.pair else {"id": f"restored-{pair.build}"}
+    build = stamp.build.model_copy(update={"created_at": parts.now(), "url": parts.settings.environment.build_url} | name)
     return Stamp(service=stamp.service, model=stamp.model, embedding=stamp.embedding, layout=stamp.layout, source=stamp.source, build=build)
 
 
@@ -178,7 +204,8 @@ def _compared(collection: Collection, manifest: Manifest, sampled: SampledRows, 
         here, there = held.answers.restored, held.answers.original
         wrong = f"its index finds {here.mean:.3f} of the exact {K} nearest, and found {there.mean:.3f} when it was backed up"
     if wrong:
-        raise Refused(f"{collection.name} is not what was backed up: {wrong}.", hint="It stays unfinished, so nobody can promote it. Run the same command again.")
+        hint = "It stays unfinished, so nobody can promote it. Restore it --as another name."
+        raise Refused(f"{collection.name} is not what was backed up: {wrong}.", hint=hint)
     return held.answers
 
 

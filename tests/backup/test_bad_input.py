@@ -113,6 +113,29 @@ def test_a_manifest_that_was_edited_is_refused(kit, copied):
         restore(kit, folder(copied))
 
 
+def test_what_a_newer_kit_stamped_is_refused(kit, copied, tmp_path):
+    """Neither a pair nor a backup of which this kit may know only half."""
+    raw = json.loads((copied / "manifest.json").read_text())
+    rewritten(copied, stamp=raw["stamp"] | {"promotion.format": "2"})
+    with pytest.raises(Refused, match=f"The stamp of {PAIR} has format 2; this kit reads 1. Use the version of the kit that built it"):
+        restore(kit, folder(copied), OTHER)
+    kit.store.set_properties(PAIR, {"promotion.format": "2"})
+    try:
+        with pytest.raises(Refused, match=f"The stamp of {PAIR} has format 2"):
+            backup(kit, PAIR, folder(tmp_path / "there"))
+    finally:
+        kit.store.set_properties(PAIR, {"promotion.format": "1"})
+
+
+def test_a_manifest_that_leads_elsewhere_is_refused(kit, copied):
+    """Files are in the folder itself, whatever it says."""
+    raw = json.loads((copied / "manifest.json").read_text())
+    raw["parts"][0]["name"] = f"../{raw['parts'][0]['name']}"
+    rewritten(copied, parts=raw["parts"])
+    with pytest.raises(Refused, match="manifest.json cannot be read .parts.0.name"):
+        restore(kit, folder(copied), OTHER)
+
+
 def test_nothing_is_restored_over_what_is_there(kit, whole):
     """Neither over a collection, the kit's or not, nor over an alias."""
     with pytest.raises(Refused, match=f"There is a collection {PAIR} already"):

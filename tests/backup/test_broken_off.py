@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +13,6 @@ from scripts.jobs.backup import backup
 from scripts.jobs.restore import restore
 from tests.backup.world import OTHER, PAIR, ROWS, build, folder, held, opened
 
-ROOT = Path(__file__).parents[2]
 PART_BYTES = 50_000
 
 
@@ -129,46 +123,6 @@ def test_a_second_writer_ends_the_first(kit, tmp_path):
         backup(kit, PAIR, folder(path), telling(meanwhile), part_bytes=PART_BYTES)
     assert "Another process writes a backup" in str(caught.value)
     restore(kit, folder(path), OTHER)
-
-
-KILLED = """
-import os, sys
-uri = os.environ.pop("MILVUS_URI")  # which pymilvus would read when it is imported, and dies of
-from scripts.adapters.milvus import collection
-os.environ["MILVUS_URI"] = uri
-from scripts.backup_commands import backup as command
-from scripts.jobs import backup
-collection.PAGE_BYTES = 16 << 10
-backup.backup.__kwdefaults__["part_bytes"] = 50_000
-command(sys.argv[1:])
-"""
-
-
-def test_a_killed_backup_is_simply_run_again(tmp_path):
-    """kill -9 of the real command, with small files: what it had written down as whole is kept, and the backup is restored elsewhere."""
-    path, uri = tmp_path / "there", str(tmp_path / "milvus.db")
-    with opened(tmp_path / "kit", uri) as kit:
-        build(kit)
-        before = held(kit)
-    words = ["--pair", PAIR, "--to", str(path), "--config", str(tmp_path / "kit" / "promotion.yaml"), "--json"]
-    command, environment = [sys.executable, "-c", KILLED, *words], os.environ | {"MILVUS_URI": uri}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
-        while not (path / "unfinished.json").exists() or not listed(path):
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.002)
-        os.killpg(process.pid, signal.SIGKILL)
-    if (path / "manifest.json").exists():
-        pytest.fail("it was done before it was killed")
-    whole = listed(path)
-
-    again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
-    assert again.returncode == 0, again.stderr
-    facts = json.loads(again.stdout)
-    assert facts["kept_rows"] > 0 and facts["rows"] == ROWS
-    assert set(whole) <= {file.name for file in path.iterdir()}
-    with opened(tmp_path / "kit", str(tmp_path / "elsewhere.db")) as kit:
-        restore(kit, folder(path))
-        assert held(kit) == before
 
 
 def test_half_a_backup_is_not_restored(kit, tmp_path):

@@ -6,11 +6,9 @@ import json
 
 import pytest
 
-from scripts.adapters.backup_files import open_folder
-from scripts.errors import Refused
 from scripts.jobs import finish
 from scripts.jobs.backup import backup
-from scripts.jobs.restore import RESTORED, restore, try_out
+from scripts.jobs.restore import RESTORED, restore
 from scripts.pair import Stamp, State
 from tests.backup.world import BEGAN, COLUMNS, OTHER, PAIR, ROWS, build, folder, held, opened, rows, stamp, vectors
 
@@ -63,23 +61,6 @@ def test_whole_rows_are_the_same_without_the_fast_way(tmp_path, monkeypatch):
         assert held(kit) == fast
 
 
-def test_a_restore_test_leaves_nothing_behind(tmp_path):
-    """Neither where it succeeds nor where a file was changed; beside the pair itself."""
-    there = folder(tmp_path / "there")
-    with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
-        build(kit)
-        made = backup(kit, PAIR, there)
-        tried = try_out(kit, there)
-        assert "can be restored: 2,500 rows" in tried.lines()[0]
-        assert tried.facts()["dropped"] is True and tried.facts()["pair"] != PAIR
-        assert kit.store.collections() == [PAIR]
-        file = tmp_path / "there" / made.manifest.parts[0].name
-        file.write_bytes(file.read_bytes()[:-1] + b"?")
-        with pytest.raises(Refused, match=file.name):
-            try_out(kit, there)
-        assert kit.store.collections() == [PAIR]
-
-
 def test_an_empty_pair_is_backed_up_as_well(tmp_path):
     """No rows are no reason to fail, nor to search for anything."""
     with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
@@ -90,29 +71,6 @@ def test_an_empty_pair_is_backed_up_as_well(tmp_path):
         assert made.manifest.rows == 0
         restored = restore(kit, folder(tmp_path / "there"), OTHER)
         assert restored.answers is None and restored.facts()["rows"] == 0
-
-
-def test_a_backup_on_s3_is_restored_and_a_changed_file_named(tmp_path, s3_server, monkeypatch):
-    """As on a disk: several files, a manifest at the end, checksums."""
-    for name, value in s3_server.variables().items():
-        monkeypatch.setenv(name, value)
-    s3_server.make("backups")
-    there = open_folder("s3://backups/shop/one", tmp_path)
-    try:
-        with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
-            build(kit)
-            made = backup(kit, PAIR, there, part_bytes=20_000)
-            assert set(there.names()) == {"manifest.json", *(part.name for part in made.manifest.parts)}
-            restore(kit, there, OTHER)
-            assert held(kit, OTHER) == held(kit)
-            kit.store.drop(OTHER)
-            last = made.manifest.parts[-1].name
-            s3_server.put("backups", f"shop/one/{last}", b"x" * made.manifest.parts[-1].bytes)
-            with pytest.raises(Refused, match=f"s3://backups/shop/one/{last} was changed"):
-                restore(kit, there, OTHER)
-            assert kit.store.collections() == [PAIR]
-    finally:
-        s3_server.empty()
 
 
 def test_what_is_restored_is_said_in_facts(tmp_path):

@@ -67,9 +67,9 @@ def content(of: Rows) -> Content:
     return Content(rows=len(of), fingerprint=f"{found:016x}", skipped=0, read_at=BEGAN)
 
 
-def stamp(**changes: Any) -> Stamp:
+def stamp(count: int = ROWS, **changes: Any) -> Stamp:
     """Of a validated pair with a past."""
-    held = content(rows())
+    held = content(rows(count))
     blank = Stamp(
         service=SERVICE,
         model=ModelIdentity(name="embedder", version=3, digest="ab" * 32),
@@ -98,11 +98,11 @@ def opened(folder: Path, uri: str, token: str = "") -> Iterator[Wiring]:
         yield kit
 
 
-def build(kit: Wiring, name: str = PAIR, of: Stamp | None = None) -> None:
+def build(kit: Wiring, name: str = PAIR, of: Stamp | None = None, count: int = ROWS) -> None:
     """A pair, filled and ready."""
-    kit.store.create(name, layout(), (of or stamp()).properties())
+    kit.store.create(name, layout(), (of or stamp(count)).properties())
     collection = kit.store.open(name)
-    collection.write(rows(), vectors())
+    collection.write(rows(count), vectors(count))
     for step in (collection.flush, collection.build_index, collection.load):
         step()
 

@@ -13,7 +13,7 @@ import numpy as np
 from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
 from scripts.adapters.milvus.raw import numbers, vectors_of
 from scripts.adapters.milvus.schema import batches, index_params, key_in, literal
-from scripts.adapters.milvus.whole import plain, weighed
+from scripts.adapters.milvus.whole import as_many_as_fit, plain, weighed
 from scripts.backup.ports import WholePage
 from scripts.errors import Inconclusive
 from scripts.layout import COLUMNS_HASH, MAX_KEY_BYTES, TEXT_HASH, VECTOR, FieldType, IndexType, Layout
@@ -73,7 +73,11 @@ class MilvusCollection:
         most, page = max(1, min(PAGE_ROWS, PAGE_BYTES // (4 * self.layout.dimension + 64))), FIRST_PAGE_ROWS
         if not self._is_readable():
             return
-        while len(keys := (found := self._columns(self._beyond(after), fields, page=min(page, most))).get(self.layout.key.name, ())):
+        while True:
+            beyond = self._beyond(after)
+            found = as_many_as_fit(lambda rows, beyond=beyond: self._columns(beyond, fields, page=rows), min(page, most))
+            if not len(keys := found.get(self.layout.key.name, ())):
+                return
             weight = 4 * self.layout.dimension + sum(weighed(found[name]) for name in columns) / len(keys)
             yield WholePage(
                 keys=list(keys),
