@@ -1,0 +1,191 @@
+"""`perf`: how long searches of a collection take under load, and how much of the exact answer its search parameters give for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from scripts.errors import Refused, Unreachable, UsageError
+from scripts.perf import choice, sweep
+from scripts.perf.load import Deal, Level, Loop, unhindered
+from scripts.perf.plan import Plan
+from scripts.perf.ports import Params, Question, Searched, Searching
+from scripts.perf.queries import Queries
+from scripts.perf.report import Report, Swept
+from scripts.perf.sweep import Sweep
+from scripts.perf.truth import Truth
+
+Tell = Callable[[str], None]
+# Enough for an interval of about a hundredth, and few enough for one pass of exact search.
+RECALL_QUERIES = 500
+# Of the sampled queries so many are looked at to say how often their own row comes first.
+OWN_QUERIES = 100
+CEILING_SECONDS = 0.5
+TURNS = 10
+
+
+def perf(searched: Searched, plan: Plan, prepare: Callable[[], Queries], tell: Tell = lambda line: None) -> Report:
+    """Reads only. Ctrl-C ends it, and what was measured until then is the result; so it is where a level got no answer at all.
+
+    `prepare` makes the queries, once it is known that they can be asked. Raises Refused and UsageError where the collection cannot be measured as
+    planned, Unreachable where the server is not there at the beginning.
+    """
+    rows, matching = _counted(searched, plan)
+    swept = sweep.of(plan.sweep, searched.target, plan.k) if plan.sweep else None
+    tell("preparing queries")
+    queries = prepare()
+    if not len(queries):
+        raise Refused(f"{searched.target} has nothing to ask: {queries.told}.")
+    blank = Report(searched.target, plan, rows, matching, queries.told, searched.target.served(plan.k))
+    return _Measuring(searched, plan, queries, tell, blank).all(swept)
+
+
+class _Measuring:
+    """Gathers a report, which stands as it is when it is broken off."""
+
+    def __init__(self, searched: Searched, plan: Plan, queries: Queries, tell: Tell, report: Report) -> None:
+        self._searched, self._plan, self._queries, self._tell = searched, plan, queries, tell
+        self.report = report
+        self._searching: Searching = searched.searching(queries.vectors, plan.timeout)
+
+    def all(self, swept: Sweep | None) -> Report:
+        self._try_out(swept)
+        try:
+            with unhindered():
+                self._levels()
+                if swept and not self.report.failure:
+                    self._sweep(swept)
+            self._look_back()
+        except KeyboardInterrupt:
+            self.report = replace(self.report, interrupted=True)
+        except Unreachable as error:
+            self.report = replace(self.report, failure=str(error))
+        return self.report
+
+    def _question(self, params: Params | None) -> Question:
+        return Question(self._plan.k, self._plan.where, params or {})
+
+    def _try_out(self, swept: Sweep | None) -> None:
+        """Each setting once, so that what Milvus refuses is told now and not after minutes; and how often a query finds first what it was made of."""
+        served = self.report.params
+        first = self._queries.vectors[:1]
+        for value in swept.values if swept else ():
+            self._searched.answers(first, self._question(swept.params(value, served)))
+        some = self._queries.rows[:OWN_QUERIES]
+        answers = self._searched.answers(self._queries.vectors[: len(some) or 1], self._question(served))
+        if some and not self._plan.where:
+            own = sum(found[:1] == [row] for found, row in zip(answers, some, strict=True)) / len(some)
+            self.report = replace(self.report, own_first=own)
+
+    def _levels(self) -> None:
+        search, deal = self._searching(self._question(self.report.params)), Deal(len(self._queries))
+        for workers in self._plan.concurrency:
+            self._tell(f"{workers} workers for {self._plan.warm_up + self._plan.seconds:g} s")
+            loop = Loop(search, deal, k=self._plan.k, workers=workers)
+            loop.warm_up(self._plan.warm_up)
+            try:
+                loop.measure(self._plan.seconds)
+            finally:
+                level = loop.level()
+                self.report = replace(self.report, levels=(*self.report.levels, level))
+            if _is_dead(level):
+                self.report = replace(self.report, failure=_silent(level))
+                return
+        if self.report.is_busy:
+            self.report = replace(self.report, ceiling=self._ceiling(self._plan.concurrency[-1]))
+
+    def _ceiling(self, workers: int) -> float:
+        """How many calls a second this client makes when the server has nothing to do for them."""
+        def nothing(number: int) -> list[int | str]:
+            self._searched.nothing()
+            return []
+
+        loop = Loop(nothing, Deal(1), k=0, workers=workers)
+        loop.measure(CEILING_SECONDS)
+        return loop.level().qps
+
+    def _sweep(self, swept: Sweep) -> None:
+        """Every setting in many short turns, up and down the values: what else slows the server down meanwhile meets all settings alike. All are
+        asked the same queries."""
+        served = self.report.params
+        settings = {value: swept.params(value, served) for value in swept.values}
+        loops = {
+            value: Loop(self._searching(self._question(params)), Deal(len(self._queries)), k=self._plan.k, workers=self._plan.concurrency[0])
+            for value, params in settings.items()
+        }
+        self._tell(f"{swept.parameter} {', '.join(map(str, loops))} for {len(loops) * (self._plan.warm_up + self._plan.seconds):g} s")
+        for loop in loops.values():
+            loop.warm_up(self._plan.warm_up)
+        for turn in range(TURNS):
+            for value in list(loops)[:: -1 if turn % 2 else 1]:
+                loops[value].measure(self._plan.seconds / TURNS)
+        levels = {value: loop.level() for value, loop in loops.items()}
+        if dead := next((level for level in levels.values() if _is_dead(level)), None):
+            self.report = replace(self.report, failure=_silent(dead))
+            return
+        shares, exact_rows = self._recall(list(settings.values()))
+        points = tuple(
+            choice.point(value, found, levels[value], served=served is not None and settings[value] == served)
+            for value, found in zip(settings, shares, strict=True)
+        )
+        chosen = choice.choose(points, self._plan.target_recall, swept.parameter)
+        self.report = replace(self.report, swept=Swept(swept, shares.shape[1], exact_rows, points, chosen))
+        if exact_rows != self.report.matching:
+            note = f"The collection changed meanwhile: {self.report.matching:,} rows at first, {exact_rows:,} searched exactly."
+            self.report = replace(self.report, notes=(*self.report.notes, note))
+
+    def _recall(self, settings: list[Params]) -> tuple[np.ndarray, int]:
+        """Shares of the exact answer, float [settings, queries], and over how many rows."""
+        queries, metric = self._queries.vectors[:RECALL_QUERIES], self._searched.target.metric
+        self._tell(f"{len(queries):,} queries with every setting")
+        answers = [self._searched.answers(queries, self._question(params)) for params in settings]
+        self._tell(f"exact search over {self.report.matching:,} rows")
+        truth = Truth(queries, answers, metric, self._plan.k)
+        for keys, vectors in self._searched.rows(self._plan.where):
+            exact = vectors.astype(np.float64)
+            truth.add(keys, exact, np.linalg.norm(exact, axis=1))
+        return truth.shares(), truth.rows
+
+    def _look_back(self) -> None:
+        target = self._searched.target
+        if target.alias and not self.report.failure and (now := self._searched.pointed_to()) != target.name:
+            moved = f"The alias {target.alias} points to {now or 'nothing'} now: all of this is of {target.name}."
+            self.report = replace(self.report, moved=moved)
+
+
+def _counted(searched: Searched, plan: Plan) -> tuple[int, int]:
+    """All rows, and those that match. Raises Refused and UsageError where they cannot be asked for k hits."""
+    target = searched.target
+    if not searched.is_loaded():
+        hint = f"Run `finish --pair {target.name}` or `ensure-loaded`." if target.stamp else "Load it, then measure again."
+        raise Refused(f"{target} is not loaded.", hint=hint)
+    rows = searched.count()
+    if not rows:
+        raise Refused(f"{target} holds no rows.")
+    matching = _matching(searched, plan.where) if plan.where else rows
+    if not matching:
+        raise UsageError(f"No row of {target} matches the filter {plan.where!r}.")
+    if plan.k > matching:
+        raise UsageError(f"--k {plan.k} is more than the {matching:,} rows that {'match' if plan.where else 'there are'}.")
+    return rows, matching
+
+
+def _matching(searched: Searched, where: str) -> int:
+    """All rows could be counted, so it is the filter that is refused: in other words by every server."""
+    try:
+        return searched.count(where)
+    except Refused as error:
+        raise UsageError(f"The filter {where!r} cannot be used: {error}") from None
+
+
+def _is_dead(level: Level) -> bool:
+    return not level.answered
+
+
+def _silent(level: Level) -> str:
+    if not level.searches:
+        return "No search was sent within the time of a level: give it more --seconds."
+    kinds = ", ".join(level.failures)
+    return f"error: None of {level.searches:,} searches of {level.workers} workers got an answer ({kinds[:200]}): it ends here. Look at `health`."

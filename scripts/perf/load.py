@@ -1,0 +1,173 @@
+"""A closed loop: so many workers, each of which sends its next search when the last one has come back.
+
+What it cannot show is how long a search waits that was due while all workers were waiting ("coordinated omission", Gil Tene): a server that stands
+still for a second delays one search of each worker, and not all those that users would have sent in that second. So read p99 and the slowest
+beside the number of searches, and ask for as many workers as there are users at the same time.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+from scripts.perf.percentiles import Latency, latency
+from scripts.perf.ports import Search, SearchFailed
+
+# After a failure a worker waits, or a server that is away would be asked, and fail, ten thousand times a second.
+PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Level:
+    """What so many workers saw in a window of `seconds`."""
+
+    workers: int
+    seconds: float
+    searches: int
+    """Begun within the window. All of them are waited for, and are in `latency`."""
+    ended: int
+    """Answered within the window: they make the throughput."""
+    latency: Latency
+    failures: dict[str, int] = field(default_factory=dict)
+    short: int = 0
+    """Answers with fewer than k hits."""
+    repeated: int = 0
+    """Searches for a query that had been asked before in this level."""
+    cpu: float = 0.0
+    """Cores that this process used."""
+    interrupted: bool = False
+
+    @property
+    def failed(self) -> int:
+        return sum(self.failures.values())
+
+    @property
+    def answered(self) -> int:
+        return self.searches - self.failed
+
+    @property
+    def qps(self) -> float:
+        """Answers per second."""
+        return self.ended / self.seconds if self.seconds else 0.0
+
+
+class Deal:
+    """Hands out the numbers of queries one after the other, each once before any comes again. Safe from many threads."""
+
+    def __init__(self, queries: int) -> None:
+        self.queries = queries
+        self._next = count()
+
+    def next(self) -> int:
+        return next(self._next) % self.queries
+
+
+@dataclass
+class _Record:
+    """One worker's."""
+
+    took: list[float] = field(default_factory=list)
+    ended: int = 0
+    short: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+
+class Loop:
+    """So many workers, who begin and end together as often as they are asked to. All that they saw is one level."""
+
+    def __init__(self, search: Search, deal: Deal, *, k: int, workers: int) -> None:
+        self._search, self._deal, self._k, self._number = search, deal, k, workers
+        self._records: list[_Record] = []
+        self._window = self._cpu = 0.0
+        self._unmeasured = 0
+        self._interrupted = False
+
+    def warm_up(self, seconds: float) -> None:
+        """Unmeasured. Raises KeyboardInterrupt."""
+        records, *_, interrupted = self._work_for(seconds)
+        self._unmeasured += sum(len(record.took) + record.failures.total() for record in records)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def measure(self, seconds: float) -> None:
+        """Ctrl-C ends it early, and what was measured until then stays. Raises KeyboardInterrupt after that."""
+        records, window, cpu, self._interrupted = self._work_for(seconds)
+        self._records += records
+        self._window += window
+        self._cpu += cpu
+        if self._interrupted:
+            raise KeyboardInterrupt
+
+    def level(self) -> Level:
+        failures = sum((record.failures for record in self._records), Counter())
+        took = [each for record in self._records for each in record.took]
+        searches = len(took) + failures.total()
+        return Level(
+            workers=self._number,
+            seconds=self._window,
+            searches=searches,
+            ended=sum(record.ended for record in self._records),
+            latency=latency(took, failures.total()),
+            failures=dict(failures.most_common()),
+            short=sum(record.short for record in self._records),
+            repeated=min(searches, max(0, self._unmeasured + searches - self._deal.queries)),
+            cpu=self._cpu / self._window if self._window else 0.0,
+            interrupted=self._interrupted,
+        )
+
+    def _work_for(self, seconds: float) -> tuple[list[_Record], float, float, bool]:
+        """What each worker saw, the window as it was, the processor time of this process in it, and whether it was interrupted."""
+        stop, faults = threading.Event(), []
+        records = [_Record() for _ in range(self._number)]
+        threads = [threading.Thread(target=self._work, args=(record, stop, faults), daemon=True) for record in records]
+        interrupted = False
+        began, cpu = time.perf_counter(), time.process_time()
+        for thread in threads:
+            thread.start()
+        try:
+            stop.wait(seconds)
+        except KeyboardInterrupt:
+            interrupted = True
+        window, cpu = time.perf_counter() - began, time.process_time() - cpu
+        stop.set()
+        for thread in threads:
+            thread.join()
+        if faults:
+            raise faults[0]
+        return records, window, cpu, interrupted
+
+    def _work(self, record: _Record, stop: threading.Event, faults: list[BaseException]) -> None:
+        clock, stopped = time.perf_counter, stop.is_set
+        try:
+            while not stopped():
+                number = self._deal.next()
+                began = clock()
+                try:
+                    hits = self._search(number)
+                except SearchFailed as failure:
+                    record.failures[failure.kind] += 1
+                    stop.wait(PAUSE_SECONDS)
+                    continue
+                record.took.append(clock() - began)
+                record.ended += not stopped()
+                record.short += len(hits) < self._k
+        except BaseException as fault:  # the kit's own: raised where the workers are waited for
+            faults.append(fault)
+            stop.set()
+
+
+@contextmanager
+def unhindered() -> Iterator[None]:
+    """For what is measured. What is there so far is not looked through for garbage: a million objects of pymilvus and a model take longer than most searches."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -1,0 +1,41 @@
+"""Percentiles of latencies, failures among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+PERCENTS = (50, 95, 99)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds a search. A search that failed has no latency and counts as slower than all others: a percentile that falls among failures is
+    infinite. `mean` and `slowest` are of those that were answered; NaN where none was."""
+
+    p50: float
+    p95: float
+    p99: float
+    mean: float
+    slowest: float
+
+
+def latency(seconds: Iterable[float], failed: int = 0) -> Latency:
+    """Of searches that took so many seconds, and `failed` more that got no answer."""
+    answered = sorted(1_000 * each for each in seconds)
+    ordered = [*answered, *[math.inf] * failed]
+    p50, p95, p99 = (nearest_rank(ordered, percent) for percent in PERCENTS)
+    mean = math.fsum(answered) / len(answered) if answered else math.nan
+    return Latency(p50, p95, p99, mean, answered[-1] if answered else math.nan)
+
+
+def nearest_rank(ordered: Sequence[float], percent: int) -> float:
+    """The smallest of these that at least `percent` of them do not exceed; NaN of none. It is always one that was measured, and p99 of fewer than
+    100 is the largest.
+
+    Definition 1 of Hyndman and Fan, "Sample quantiles in statistical packages", The American Statistician, 1996; numpy's `inverted_cdf`.
+    """
+    if not ordered:
+        return math.nan
+    return ordered[max(-(-percent * len(ordered) // 100), 1) - 1]

@@ -1,0 +1,108 @@
+"""Queries, each another: rows of the collection with noise, or a log of real ones encoded by the pair's own model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scripts import digests
+from scripts.encoding import Encoder
+from scripts.errors import Refused, UsageError
+from scripts.layout import Metric
+from scripts.pair import Stamp
+from scripts.perf.ports import Key, Searched, Target
+from scripts.quality.query_log import Log
+from scripts.quality.sampling import Sample
+
+# Of a larger collection the first ones, in order of keys: reading the keys of 100 million rows would take minutes.
+POOL_ROWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Queries:
+    """`vectors` float32 [queries, dimension], no two of them alike; `rows` the key of the row that each was made from, empty for those of a log."""
+
+    vectors: np.ndarray
+    told: str
+    """What they are, in words."""
+    rows: tuple[Key, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How queries are made from rows. `noise` is the length of what is added, in a random direction, to a row's vector of length 1."""
+
+    count: int = 10_000
+    noise: float = 0.5
+    seed: int = 0
+
+
+def sampled(searched: Searched, how: Sampling) -> Queries:
+    """As many as were asked for: where there are fewer rows, each is taken several times with other noise. Without noise there are no more than rows.
+
+    The same rows and seed give the same queries. The filter of the search is not asked here: people do not know which rows match when they ask.
+    """
+    metric = searched.target.metric
+    sample: Sample[Key] = Sample(how.count, f"perf {how.seed}")
+    seen = 0
+    for keys in searched.keys():
+        sample.add(digests.of_keys(keys), keys.__getitem__)
+        seen += len(keys)
+        if seen >= POOL_ROWS:
+            break
+    chosen = sample.items()
+    found = searched.vectors(chosen)
+    usable = [key for key in chosen if key in found and found[key].any() and np.isfinite(found[key]).all()]
+    if not usable:
+        return Queries(np.empty((0, searched.target.dimension), np.float32), "no row has a vector that could be searched for")
+    rows = usable if not how.noise else [usable[number % len(usable)] for number in range(how.count)]
+    vectors = noisy(np.array([found[key] for key in rows], dtype=np.float32), how.noise, metric, how.seed)
+    if not how.noise:
+        vectors, rows = _distinct(vectors, rows)
+    first = f" of the first {seen:,} in order of keys" if seen >= POOL_ROWS else ""
+    told = f"{len(rows):,} distinct queries from {len(usable):,} rows{first}, {in_words(how.noise)}"
+    return Queries(vectors, told, tuple(rows))
+
+
+def logged(target: Target, log: Log, encoder_of: Callable[[Stamp], Encoder]) -> Queries:
+    """The log's queries, encoded by the very model that made the pair. Raises UsageError where the collection is no pair, so that no model is known;
+    Refused where the model's vectors have another dimension; UnfitModel where it cannot encode a query."""
+    if target.stamp is None:
+        raise UsageError(f"A log is encoded by the model that made the collection, and that of {target} is not known: {target.unstamped}.")
+    encoder = encoder_of(target.stamp)
+    if encoder.dimension != target.dimension:
+        raise Refused(f"The model of {target} gives vectors of dimension {encoder.dimension}; {target.field} has {target.dimension}.")
+    vectors, _ = _distinct(encoder.queries(log.queries), [0] * len(log.queries))
+    return Queries(vectors, f"{log.told()}, encoded by {target.stamp.model.name} version {target.stamp.model.version}")
+
+
+def noisy(vectors: np.ndarray, noise: float, metric: Metric, seed: int) -> np.ndarray:
+    """Each vector with a random one of `noise` times its length added. Under COSINE what comes out has length 1, under IP and L2 the length that the
+    row had: among rows of one length no query stands out by its own."""
+    exact = vectors.astype(np.float64)
+    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
+    if noise:
+        random = np.random.default_rng(seed).normal(size=exact.shape)
+        exact += noise * lengths * random / np.linalg.norm(random, axis=1, keepdims=True)
+    scale = 1.0 if metric is Metric.COSINE else lengths
+    return (scale * exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
+
+
+def in_words(noise: float) -> str:
+    """What the noise does: a random direction is all but at right angles to the row's."""
+    if not noise:
+        return "without noise: each is a row of the collection, and finds itself"
+    return f"noise {noise:g}: cosine to its own row about {1 / (1 + noise**2) ** 0.5:.2f}"
+
+
+def _distinct(vectors: np.ndarray, rows: Sequence[Key]) -> tuple[np.ndarray, list[Key]]:
+    first: dict[bytes, int] = {}
+    for position, vector in enumerate(vectors):
+        first.setdefault(vector.tobytes(), position)
+    kept = list(first.values())
+    return vectors[kept], [rows[position] for position in kept]

@@ -1,0 +1,218 @@
+"""`perf` on milvus-lite and on the real server: one world for all of these tests, which leave it as it was."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from scripts.adapters.milvus import MilvusStore
+from scripts.errors import Refused
+from scripts.jobs import perf as job
+from scripts.perf.plan import Plan
+from scripts.perf.ports import Question
+from scripts.perf.queries import Sampling, sampled
+from scripts.quality.exact import ExactSearch
+from tests.conftest import MilvusAddress, _empty
+from tests.perf import world
+from tests.perf.world import ALIAS, BOTH, EMPTY, FLAT, LISTS, PAIR, ROWS, STRANGERS, opened, run
+
+QUICK = ("--seconds", "0.3", "--warm-up", "0.1", "--queries", "200", "--concurrency", "1,3")
+PLAN = Plan(concurrency=(2,), seconds=0.3, warm_up=0.1)
+
+
+@pytest.fixture(scope="module", params=["lite", pytest.param("server", marks=pytest.mark.server)])
+def address(request, tmp_path_factory):
+    """Of a furnished Milvus. A milvus-lite file is not held open."""
+    if request.param == "lite":
+        uri = str(tmp_path_factory.mktemp("perf") / "milvus.db")
+        with MilvusStore(uri) as store:
+            world.furnish(store)
+        yield MilvusAddress("lite", uri, "")
+        return
+    server = request.getfixturevalue("milvus_server")
+    with MilvusStore(server.uri, server.token) as store:
+        world.furnish(store)
+    yield MilvusAddress("server", server.uri, server.token)
+    _empty(server)
+
+
+def test_one_command_tells_latency_throughput_recall_and_the_cheapest_setting(address, tmp_path):
+    """Of an alias, without any promotion.yaml: a table, JSON, a page with a plot, and CSV, all of the same run."""
+    folder = tmp_path / "report"
+    done = run(address, ALIAS, *QUICK, "--sweep", "ef=10,200", "--target-recall", "0.3", "--json", "--report", str(folder))
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert (facts["collection"], facts["alias"], facts["rows"], facts["index"], facts["params"]) == (PAIR, ALIAS, ROWS, "HNSW", {"ef": 32})
+    assert [level["workers"] for level in facts["levels"]] == [1, 3]
+    for level in facts["levels"]:
+        assert level["searches"] > 0 == level["failed"] and level["qps"] > 0
+        assert 0 < level["p50_ms"] <= level["p95_ms"] <= level["p99_ms"] <= level["slowest_ms"]
+    sweep = facts["sweep"]
+    assert (sweep["parameter"], sweep["recall_queries"], sweep["exact_rows"]) == ("ef", 200, ROWS)
+    assert [(each["value"], each["served"]) for each in sweep["settings"]] == [(10, False), (32, True), (200, False)]
+    recalls = [each["recall"] for each in sweep["settings"]]
+    assert recalls == sorted(recalls) and recalls[0] < recalls[-1]
+    for each in sweep["settings"]:
+        assert each["recall_low"] <= each["recall"] <= each["recall_high"]
+    assert json.loads((folder / "perf.json").read_text()) == facts
+    assert (folder / "sweep.csv").read_text().splitlines()[2].startswith(f"32,{recalls[1]},")
+    page, plot = (folder / "report.html").read_text(), (folder / "recall_latency.svg").read_text()
+    assert plot in page and plot.count('class="point"') == 3 and "as served" in page
+
+
+def test_recall_is_that_of_exact_search_with_the_same_filter(address):
+    """The sweep says of a filtered search what validation's exact search over the same rows says."""
+    with opened(address) as searched:
+        queries = sampled(searched, Sampling(count=60, seed=3))
+        plan = Plan(where="price < 1000", concurrency=(1,), seconds=0.2, warm_up=0, sweep="ef=10")
+        report = job.perf(searched, plan, lambda: queries)
+        found = {each.value: each.recall for each in report.swept.points}
+        assert report.matching == report.swept.rows == 1_000
+        for ef, recall in found.items():
+            answers = searched.answers(queries.vectors, Question(10, "price < 1000", {"ef": ef}))
+            exact = ExactSearch([""] * 60, queries.vectors, answers, searched.target.metric, 10)
+            rows = world.vectors()[:1_000].astype(float)
+            exact.add(list(range(1_000)), rows, np.linalg.norm(rows, axis=1))
+            assert recall == pytest.approx(exact.recall().mean)
+
+
+def test_single_searches_under_load_find_what_the_store_finds(address):
+    """The messages that are timed are searches as all others are: same keys, same order, from several threads."""
+    with opened(address) as searched:
+        queries = sampled(searched, Sampling(count=40))
+        search = searched.searching(queries.vectors, 10.0)(Question(10, "", {"ef": 32}))
+        usual = [[hit.key for hit in hits] for hits in searched._store.open(PAIR).search(queries.vectors, 10)]
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(search, range(40)))
+        assert found == usual == searched.answers(queries.vectors, Question(10, "", {"ef": 32}))
+
+
+def test_queries_are_distinct_and_repeatable_and_come_from_all_rows(address):
+    """The same seed gives the same ones, more than there are rows among them; without noise there are no more than rows."""
+    with opened(address) as searched:
+        many = sampled(searched, Sampling(count=ROWS + 500, noise=0.5))
+        assert len(many) == len(np.unique(many.vectors, axis=0)) == ROWS + 500 and set(many.rows) == set(range(ROWS))
+        assert np.allclose(np.linalg.norm(many.vectors, axis=1), 1, atol=1e-5)
+        few = sampled(searched, Sampling(count=50))
+        assert np.array_equal(few.vectors, sampled(searched, Sampling(count=50)).vectors)
+        assert few.rows != sampled(searched, Sampling(count=50, seed=1)).rows
+        plain = sampled(searched, Sampling(count=ROWS + 500, noise=0))
+        assert len(plain) == ROWS and "finds itself" in plain.told
+
+
+def test_a_collection_that_is_not_the_kits_is_measured_too(address):
+    """Keys of strings, L2 and IP; what its own clients send is not known, and that is said."""
+    done = run(address, LISTS, *QUICK, "--sweep", "nprobe=1,8,32", "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert (facts["rows"], facts["index"], facts["metric"], facts["params"], facts["alias"]) == (STRANGERS, "IVF_FLAT", "L2", None, None)
+    recalls = {each["value"]: each["recall"] for each in facts["sweep"]["settings"]}
+    assert recalls[1] < recalls[8] < recalls[32] > 0.9 and not any(each["served"] for each in facts["sweep"]["settings"])
+    flat = run(address, FLAT, *QUICK)
+    assert flat.exit_code == 0 and "FLAT/IP on colour" in flat.output and "the server's default parameters (it is not the kit's)" in flat.output
+
+
+def test_of_several_vector_fields_one_has_to_be_named(address):
+    """Of milvus-lite; 2.3.5 takes no such collection."""
+    if address.kind == "server":
+        return
+    none = run(address, BOTH, *QUICK)
+    assert none.exit_code == 2 and "has the vector fields shape, colour. Say which with --field." in none.output
+    assert "IVF_FLAT/L2 on shape" in run(address, BOTH, *QUICK, "--field", "shape").output
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["nobody"], 4, "There is no collection or alias nobody"),
+        ([EMPTY], 4, f"{EMPTY} holds no rows"),
+        ([PAIR, "--filter", "price >>> 3"], 2, "the filter.* price >>> 3|The filter 'price >>> 3'"),
+        ([PAIR, "--filter", "price < 0"], 2, "No row of .* matches the filter 'price < 0'"),
+        ([PAIR, "--filter", "price < 5"], 2, "--k 10 is more than the 5 rows that match"),
+        ([PAIR, "--sweep", "ef=4,16"], 2, "ef=4: Milvus refuses a candidate list shorter than the answer"),
+        ([PAIR, "--sweep", "nprobe=4"], 2, "nprobe is no search parameter of an index of type HNSW"),
+        ([PAIR, "--field", "price"], 2, "has no vector field 'price'; it has vector"),
+        ([FLAT, "--sweep", "auto"], 2, "nothing to sweep on an index of type FLAT"),
+        ([PAIR, "--concurrency", "0"], 2, "no list of numbers from 1 to 256"),
+        ([PAIR, "--sweep", "much"], 2, "--sweep 'much' is not understood"),
+        ([PAIR, "--target-recall", "0.9"], 2, "--target-recall goes with --sweep"),
+    ],
+)
+def test_what_cannot_be_measured_ends_in_one_line(address, words, code, told):
+    """Before anything is measured, with what is wrong and what there is instead."""
+    done = run(address, *words)
+    assert done.exit_code == code, done.output
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith(("error:", "Error:"))]
+    assert re.search(told, line) and done.stdout == ""
+
+
+def test_a_target_that_no_setting_reaches_ends_with_1(address):
+    """And shows all that was measured."""
+    done = run(address, PAIR, *QUICK, "--sweep", "ef=10", "--target-recall", "1")
+    assert done.exit_code == 1 and "No setting reaches 1: the best is ef=32" in done.stdout and "← as served" in done.stdout
+
+
+def test_an_alias_that_moves_meanwhile_is_noticed(address):
+    """What was begun is measured to its end, and the result says of which collection it is."""
+    with opened(address, ALIAS) as searched:
+        def prepare():
+            searched._store.point(ALIAS, EMPTY)
+            return sampled(searched, Sampling(count=50))
+
+        try:
+            report = job.perf(searched, PLAN, prepare)
+        finally:
+            searched._store.point(ALIAS, PAIR)
+    assert report.exit_code == 0 and f"The alias {ALIAS} points to {EMPTY} now: all of this is of {PAIR}." in report.lines()
+
+
+def test_a_collection_that_is_released_meanwhile_ends_in_one_line(address):
+    """Failures are counted by kind, percentiles among them are no figures, and what was measured before stays."""
+    with opened(address) as searched:
+        collection = searched._store.open(PAIR)
+        assert collection.is_loaded()
+
+        def tell(step):
+            if step.startswith("3 workers"):
+                collection.release()
+
+        try:
+            report = job.perf(searched, Plan(concurrency=(1, 3, 2), seconds=0.3, warm_up=0), lambda: sampled(searched, Sampling(count=50)), tell)
+        finally:
+            collection.load()
+    alive, dead = report.levels
+    assert alive.answered and not dead.answered and dead.failed == dead.searches and dead.latency.p50 == math.inf
+    assert report.exit_code == 5 and "None of" in report.lines()[-1] and "failed" in "\n".join(report.lines())
+
+
+def test_ctrl_c_shows_what_was_measured(address):
+    """The level that it broke off among it, with the exit code of an interruption."""
+    with opened(address) as searched:
+        queries = sampled(searched, Sampling(count=50))
+
+        def tell(step):
+            if step.startswith("2 workers"):
+                threading.Timer(0.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+
+        report = job.perf(searched, Plan(concurrency=(2, 3), seconds=30, warm_up=0), lambda: queries, tell)
+    (level,) = report.levels
+    assert level.interrupted and level.answered > 0 and report.exit_code == 130 and "Interrupted" in report.lines()[-1]
+
+
+def test_what_is_not_loaded_is_said_with_what_loads_it(address):
+    """Before anything is read."""
+    with opened(address) as searched:
+        collection = searched._store.open(PAIR)
+        collection.release()
+        try:
+            with pytest.raises(Refused, match=f"{PAIR} is not loaded. Run `finish --pair {PAIR}` or `ensure-loaded`"):
+                job.perf(searched, PLAN, lambda: pytest.fail("nothing is to be prepared"))
+        finally:
+            collection.load()

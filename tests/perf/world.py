@@ -1,0 +1,83 @@
+"""A server with what is measured: a pair with an alias, one without rows, and collections of strangers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from click.testing import CliRunner, Result
+from pymilvus import DataType, MilvusClient
+
+from scripts import digests
+from scripts.adapters.milvus import MilvusStore
+from scripts.adapters.milvus.searching import MilvusSearched
+from scripts.endings import Commands
+from scripts.layout import Column, FieldType, Index, Layout
+from scripts.pair import Content, State
+from scripts.perf_commands import perf
+from scripts.records import Rows
+from tests.conftest import MilvusAddress
+from tests.test_pair import stamp
+
+PAIR, ALIAS, EMPTY = "shop_v2_00000002", "shop_prod", "shop_v3_00000003"
+# The last has both of their fields, which 2.3.5 does not take.
+LISTS, FLAT, BOTH = "stranger_lists", "stranger_flat", "stranger_both"
+ROWS, DIMENSION = 4_000, 64
+# A graph so thin that it misses neighbours: recall has something to show.
+INDEX = Index(params={"M": 4, "efConstruction": 8}, search={"ef": 32})
+LAYOUT = Layout(key=Column(name="id", type=FieldType.INT64), columns=(Column(name="price", type=FieldType.INT64),), dimension=DIMENSION, index=INDEX)
+STRANGERS = 1_500
+SHAPE = {"index_type": "IVF_FLAT", "metric_type": "L2", "params": {"nlist": 32}}
+COLOUR = {"index_type": "FLAT", "metric_type": "IP"}
+
+
+def vectors(count: int = ROWS, dimension: int = DIMENSION, seed: int = 5) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
+
+
+def furnish(store: MilvusStore) -> None:
+    whole = Content(rows=ROWS, fingerprint="0" * 16, skipped=0, read_at=datetime(2026, 11, 21, tzinfo=UTC))
+    for name, content in ((PAIR, whole), (EMPTY, None)):
+        made = stamp(layout=LAYOUT, content=content, state=State.VALIDATED)
+        store.create(name, LAYOUT, made.properties())
+    collection = store.open(PAIR)
+    keys = list(range(ROWS))
+    texts = [f"text {key}" for key in keys]
+    hashes = digests.of_texts(texts)
+    collection.write(Rows(keys, texts, {"price": keys}, [""] * ROWS, digests.of_keys(keys), hashes, hashes), vectors())
+    store.point(ALIAS, PAIR)
+    for name, fields in ((LISTS, {"shape": SHAPE}), (FLAT, {"colour": COLOUR}), *([(BOTH, {"shape": SHAPE, "colour": COLOUR})] if store._milvus.embedded else [])):
+        _strange(store, name, fields)
+    for name in (PAIR, EMPTY):
+        for step in (store.open(name).flush, store.open(name).build_index, store.open(name).load):
+            step()
+
+
+def _strange(store: MilvusStore, name: str, fields: dict[str, dict[str, Any]]) -> None:
+    """Strings as keys, nothing of the kit's."""
+    milvus, schema, params = store._milvus, MilvusClient.create_schema(auto_id=False), MilvusClient.prepare_index_params()
+    schema.add_field("name", DataType.VARCHAR, is_primary=True, max_length=20)
+    columns = {field: vectors(STRANGERS, 16) for field in fields}
+    for field, index in fields.items():
+        schema.add_field(field, DataType.FLOAT_VECTOR, dim=16)
+        params.add_index(field, **index)
+    milvus.call("create_collection", name, schema=schema)
+    milvus.call("insert", name, [{"name": f"näme '{n}"} | {field: columns[field][n] for field in fields} for n in range(STRANGERS)])
+    milvus.call("flush", name, timeout=None)
+    milvus.call("create_index", name, params)
+    milvus.call("load_collection", name, timeout=None)
+
+
+@contextlib.contextmanager
+def opened(address: MilvusAddress, name: str = PAIR, field: str = "") -> Iterator[MilvusSearched]:
+    with MilvusStore(address.uri, address.token) as store:
+        yield MilvusSearched(store, name, field)
+
+
+def run(address: MilvusAddress, *words: str) -> Result:
+    """The command, as it ends for a user."""
+    group = Commands("kit", commands={"perf": perf})
+    return CliRunner().invoke(group, ["perf", *words], env={"MILVUS_URI": address.uri, "MILVUS_TOKEN": address.token})
