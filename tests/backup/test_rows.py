@@ -8,7 +8,7 @@ import math
 from scripts import digests
 from scripts.jobs.backup import backup
 from scripts.jobs.restore import restore
-from scripts.layout import MAX_ARRAY, MAX_STRING_BYTES, Column, FieldType, Layout
+from scripts.layout import MAX_STRING_BYTES, Column, FieldType, Layout
 from scripts.pair import Stamp
 from scripts.records import Rows
 from tests.backup.world import OTHER, PAIR, content, folder, held, layout, opened, rows, stamp, vectors
