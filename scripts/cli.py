@@ -17,6 +17,7 @@ from scripts.capacity_commands import capacity
 from scripts.ci_commands import discard, requirements
 from scripts.golden_commands import golden
 from scripts.health_commands import health
+from scripts.perf_commands import perf
 from scripts.release_commands import reconcile, trigger, watch
 from scripts.role_commands import roles
 from scripts.upkeep_commands import compact, ensure_loaded
@@ -267,7 +268,7 @@ def search(config: Path, as_json: bool, text: str, limit: int, where: str) -> No
 
 for command in (
     *(webhook, trigger, reconcile, watch, approve, discard, requirements),
-    *(health, ensure_loaded, compact, capacity, backup, restore, canary, golden, roles),
+    *(health, ensure_loaded, compact, perf, capacity, backup, restore, canary, golden, roles),
 ):
     main.add_command(command)
 
