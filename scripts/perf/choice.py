@@ -49,8 +49,13 @@ class Choice:
 def point(value: int, shares: np.ndarray, level: Level, *, served: bool) -> Point:
     """`shares` of the exact answer, float [queries]."""
     enough = len(shares) >= MIN_QUERIES
-    interval = mean_interval(shares, np.ones(len(shares)), CONFIDENCE) if enough else None
-    return Point(value, float(np.mean(shares)), interval, level, served)
+    return Point(value, float(np.mean(shares)), _interval(shares) if enough else None, level, served)
+
+
+def _interval(shares: np.ndarray) -> Interval:
+    """Within what a share can be."""
+    found = mean_interval(shares, np.ones(len(shares)), CONFIDENCE)
+    return found.model_copy(update={"low": max(found.low, 0.0), "high": min(found.high, 1.0)})
 
 
 def choose(points: Sequence[Point], target: float, parameter: str) -> Choice:

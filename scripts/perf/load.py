@@ -1,8 +1,8 @@
 """A closed loop: so many workers, each of which sends its next search when the last one has come back.
 
-What it cannot show is how long a search waits that was due while all workers were waiting ("coordinated omission", Gil Tene): a server that stands
-still for a second delays one search of each worker, and not all those that users would have sent in that second. So read p99 and the slowest
-beside the number of searches, and ask for as many workers as there are users at the same time.
+What its percentiles cannot show is how long a search waits that was due while all workers were waiting ("coordinated omission", Gil Tene): a server
+that stands still for a second delays one search of each worker, and not all those that users would have sent in that second. So the longest silence
+of a level, in which nobody got an answer, is kept beside them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 
 from scripts.perf.percentiles import Latency, latency
 from scripts.perf.ports import Search, SearchFailed
@@ -41,6 +41,8 @@ class Level:
     """Searches for a query that had been asked before in this level."""
     cpu: float = 0.0
     """Cores that this process used."""
+    silence: float = 0.0
+    """The longest time, in seconds, in which not one search was answered."""
     interrupted: bool = False
 
     @property
@@ -73,9 +75,20 @@ class _Record:
     """One worker's."""
 
     took: list[float] = field(default_factory=list)
-    ended: int = 0
+    ends: list[float] = field(default_factory=list)
     short: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What each worker saw, from when to when by the clock, and the processor time of this process in it."""
+
+    records: list[_Record]
+    began: float
+    ended: float
+    cpu: float
+    interrupted: bool
 
 
 class Loop:
@@ -84,24 +97,29 @@ class Loop:
     def __init__(self, search: Search, deal: Deal, *, k: int, workers: int) -> None:
         self._search, self._deal, self._k, self._number = search, deal, k, workers
         self._records: list[_Record] = []
-        self._window = self._cpu = 0.0
+        self._window = self._cpu = self._silence = 0.0
+        self._ended = 0
         self._unmeasured = 0
         self._interrupted = False
 
     def warm_up(self, seconds: float) -> None:
         """Unmeasured. Raises KeyboardInterrupt."""
-        records, *_, interrupted = self._work_for(seconds)
-        self._unmeasured += sum(len(record.took) + record.failures.total() for record in records)
-        if interrupted:
+        turn = self._work_for(seconds)
+        self._unmeasured += sum(len(record.took) + record.failures.total() for record in turn.records)
+        if turn.interrupted:
             raise KeyboardInterrupt
 
     def measure(self, seconds: float) -> None:
         """Ctrl-C ends it early, and what was measured until then stays. Raises KeyboardInterrupt after that."""
-        records, window, cpu, self._interrupted = self._work_for(seconds)
-        self._records += records
-        self._window += window
-        self._cpu += cpu
-        if self._interrupted:
+        turn = self._work_for(seconds)
+        ends = sorted(end for record in turn.records for end in record.ends if end <= turn.ended)
+        self._records += turn.records
+        self._window += turn.ended - turn.began
+        self._ended += len(ends)
+        self._silence = max(self._silence, *(later - earlier for earlier, later in pairwise((turn.began, *ends, turn.ended))))
+        self._cpu += turn.cpu
+        self._interrupted = turn.interrupted
+        if turn.interrupted:
             raise KeyboardInterrupt
 
     def level(self) -> Level:
@@ -112,17 +130,17 @@ class Loop:
             workers=self._number,
             seconds=self._window,
             searches=searches,
-            ended=sum(record.ended for record in self._records),
+            ended=self._ended,
             latency=latency(took, failures.total()),
             failures=dict(failures.most_common()),
             short=sum(record.short for record in self._records),
             repeated=min(searches, max(0, self._unmeasured + searches - self._deal.queries)),
             cpu=self._cpu / self._window if self._window else 0.0,
+            silence=self._silence,
             interrupted=self._interrupted,
         )
 
-    def _work_for(self, seconds: float) -> tuple[list[_Record], float, float, bool]:
-        """What each worker saw, the window as it was, the processor time of this process in it, and whether it was interrupted."""
+    def _work_for(self, seconds: float) -> _Turn:
         stop, faults = threading.Event(), []
         records = [_Record() for _ in range(self._number)]
         threads = [threading.Thread(target=self._work, args=(record, stop, faults), daemon=True) for record in records]
@@ -134,13 +152,13 @@ class Loop:
             stop.wait(seconds)
         except KeyboardInterrupt:
             interrupted = True
-        window, cpu = time.perf_counter() - began, time.process_time() - cpu
+        ended, cpu = time.perf_counter(), time.process_time() - cpu
         stop.set()
         for thread in threads:
             thread.join()
         if faults:
             raise faults[0]
-        return records, window, cpu, interrupted
+        return _Turn(records, began, ended, cpu, interrupted)
 
     def _work(self, record: _Record, stop: threading.Event, faults: list[BaseException]) -> None:
         clock, stopped = time.perf_counter, stop.is_set
@@ -154,8 +172,9 @@ class Loop:
                     record.failures[failure.kind] += 1
                     stop.wait(PAUSE_SECONDS)
                     continue
-                record.took.append(clock() - began)
-                record.ended += not stopped()
+                ended = clock()
+                record.took.append(ended - began)
+                record.ends.append(ended)
                 record.short += len(hits) < self._k
         except BaseException as fault:  # the kit's own: raised where the workers are waited for
             faults.append(fault)
@@ -164,7 +183,8 @@ class Loop:
 
 @contextmanager
 def unhindered() -> Iterator[None]:
-    """For what is measured. What is there so far is not looked through for garbage: a million objects of pymilvus and a model take longer than most searches."""
+    """For what is measured. What is there so far is not looked through for garbage: to walk over a million objects of pymilvus and a model takes
+    longer than most searches."""
     gc.collect()
     gc.freeze()
     try:

@@ -47,7 +47,7 @@ def svg(swept: Swept, k: int) -> str:
     parts = [
         *_axes(across, upwards, f"recall@{k} of exact search", "p95, milliseconds"),
         _line(across(swept.choice.target), TOP, across(swept.choice.target), HEIGHT - BOTTOM, "target"),
-        _text(across(swept.choice.target), TOP - 10, f"target {swept.choice.target:g}", "middle"),
+        _text(across(swept.choice.target) - 6, HEIGHT - BOTTOM - 8, f"target {swept.choice.target:g}", "end"),
         f'<polyline class="joined" points="{" ".join(f"{across(p.recall)},{upwards(p.level.latency.p95)}" for p in points)}"/>',
         *(part for each in points for part in _point(each, across, upwards, swept)),
     ]
@@ -84,7 +84,8 @@ def _point(each: Point, across: _Scale, upwards: _Scale, swept: Swept) -> list[s
     if each == swept.choice.point:
         parts.append(f'<circle class="choice" cx="{x}" cy="{y}" r="10"/>')
     label = f"{each.value}{' (served)' if each.served else ''}"
-    return [*parts, _text(x, y - 14, label, "middle")]
+    # Near the right edge there is no room for half of it.
+    return [*parts, _text(x - 14, y + 4, label, "end") if x > WIDTH - RIGHT - 60 else _text(x, y - 14, label, "middle")]
 
 
 def _ends(each: Point) -> tuple[float, float]:

@@ -77,8 +77,10 @@ def logged(target: Target, log: Log, encoder_of: Callable[[Stamp], Encoder]) -> 
     encoder = encoder_of(target.stamp)
     if encoder.dimension != target.dimension:
         raise Refused(f"The model of {target} gives vectors of dimension {encoder.dimension}; {target.field} has {target.dimension}.")
-    vectors, _ = _distinct(encoder.queries(log.queries), [0] * len(log.queries))
-    return Queries(vectors, f"{log.told()}, encoded by {target.stamp.model.name} version {target.stamp.model.version}")
+    encoded = encoder.queries(log.queries)
+    vectors, _ = _distinct(encoded, [0] * len(encoded))
+    alike = f", {len(vectors):,} of them with vectors of their own" if len(vectors) < len(encoded) else ""
+    return Queries(vectors, f"{log.told()}{alike}, encoded by {target.stamp.model.name} version {target.stamp.model.version}")
 
 
 def noisy(vectors: np.ndarray, noise: float, metric: Metric, seed: int) -> np.ndarray:

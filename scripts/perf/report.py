@@ -19,6 +19,8 @@ from scripts.report.words import counted, printable
 INTERRUPTED = 130
 # From here on the latencies are those of Python's one thread at a time, not of the server.
 BUSY_CORES = 0.9
+# A silence that is said: so long, and so many times as long as a search takes.
+STANDSTILL_SECONDS, STANDSTILL_SEARCHES = 1.0, 10
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,11 @@ class Report:
         """What has to be known to read the figures rightly."""
         levels = [*self.levels, *(each.level for each in self.swept.points)] if self.swept else list(self.levels)
         told = [f"{count:,} searches failed: {kind}" for kind, count in _summed(levels).items()]
+        told += [
+            f"Nothing was answered for {level.silence:.1f} s at {counted(level.workers, 'worker')}; percentiles count that once for each of them."
+            for level in levels
+            if level.answered and level.silence > max(STANDSTILL_SECONDS, STANDSTILL_SEARCHES * level.latency.p50 / 1_000)
+        ]
         if any(level.short for level in levels):
             told.append(f"{sum(level.short for level in levels):,} answers had fewer than {self.plan.k} hits.")
         if any(level.repeated for level in levels):
@@ -171,6 +178,7 @@ def level_facts(level: Level) -> dict[str, Any]:
         "short_answers": level.short,
         "repeated_queries": level.repeated,
         "client_cores": round(level.cpu, 3),
+        "longest_silence_s": round(level.silence, 3),
         "interrupted": level.interrupted,
     }
 

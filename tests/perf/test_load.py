@@ -37,6 +37,14 @@ def test_every_search_is_counted_and_every_query_is_another():
     assert (level.failures, level.short, level.interrupted) == ({}, 0, False)
 
 
+def test_the_longest_silence_is_kept():
+    """What a server that stands still does to all workers at once, which percentiles of a closed loop hide."""
+    loop = Loop(lambda number: time.sleep(0.2 if number < 4 else 0.001) or [1], Deal(1_000_000), k=1, workers=4)
+    loop.measure(0.3)
+    loop.measure(0.1)
+    assert 0.2 <= loop.level().silence <= loop.level().seconds
+
+
 def test_repeated_queries_are_counted():
     """Of a level that has fewer than it asks, those that had been asked in the warm-up among them."""
     loop = Loop(lambda number: time.sleep(0.001) or [], Deal(5), k=0, workers=2)

@@ -39,21 +39,26 @@ def vectors(count: int = ROWS, dimension: int = DIMENSION, seed: int = 5) -> np.
 
 
 def furnish(store: MilvusStore) -> None:
+    make_pair(store)
+    store.point(ALIAS, PAIR)
+    store.create(EMPTY, LAYOUT, stamp(layout=LAYOUT).properties())
+    store.open(EMPTY).build_index()
+    store.open(EMPTY).load()
+    _strange(store, LISTS, {"shape": SHAPE})
+    _strange(store, FLAT, {"colour": COLOUR})
+    if store._milvus.embedded:
+        _strange(store, BOTH, {"shape": SHAPE, "colour": COLOUR})
+
+
+def make_pair(store: MilvusStore) -> None:
     whole = Content(rows=ROWS, fingerprint="0" * 16, skipped=0, read_at=datetime(2026, 11, 21, tzinfo=UTC))
-    for name, content in ((PAIR, whole), (EMPTY, None)):
-        made = stamp(layout=LAYOUT, content=content, state=State.VALIDATED)
-        store.create(name, LAYOUT, made.properties())
+    store.create(PAIR, LAYOUT, stamp(layout=LAYOUT, content=whole, state=State.VALIDATED).properties())
     collection = store.open(PAIR)
     keys = list(range(ROWS))
-    texts = [f"text {key}" for key in keys]
-    hashes = digests.of_texts(texts)
-    collection.write(Rows(keys, texts, {"price": keys}, [""] * ROWS, digests.of_keys(keys), hashes, hashes), vectors())
-    store.point(ALIAS, PAIR)
-    for name, fields in ((LISTS, {"shape": SHAPE}), (FLAT, {"colour": COLOUR}), *([(BOTH, {"shape": SHAPE, "colour": COLOUR})] if store._milvus.embedded else [])):
-        _strange(store, name, fields)
-    for name in (PAIR, EMPTY):
-        for step in (store.open(name).flush, store.open(name).build_index, store.open(name).load):
-            step()
+    hashes = digests.of_texts(map(str, keys))
+    collection.write(Rows(keys, [""] * ROWS, {"price": keys}, [""] * ROWS, digests.of_keys(keys), hashes, hashes), vectors())
+    for step in (collection.flush, collection.build_index, collection.load):
+        step()
 
 
 def _strange(store: MilvusStore, name: str, fields: dict[str, dict[str, Any]]) -> None:
