@@ -1,0 +1,85 @@
+"""Whether the promotion of a pair that is about to be made would fit beside all that is loaded, and what follows where it would not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from scripts.capacity import choice
+from scripts.capacity.moments import Window
+from scripts.capacity.needs import Shape, need, segment_memory
+from scripts.capacity.nodes import Fit, Nodes, fit
+from scripts.capacity.occupancy import Held
+from scripts.capacity.policy import Policy
+from scripts.errors import Refused
+from scripts.footprint import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """The pair that is about to be made. `rows` is None where nobody knows; `known_from` says who does."""
+
+    shape: Shape
+    rows: int | None
+    known_from: str = ""
+    replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """`holds` is None where it is not known; then `line` says why. `hint` says what to do where it does not hold."""
+
+    line: str
+    holds: bool | None
+    hint: str = ""
+
+
+def weigh(coming: Coming, beside: Sequence[Held], nodes: Nodes | None) -> Admission:
+    """During a promotion the new pair is loaded beside all that is loaded then: `beside`, in which production and the predecessors to keep loaded are.
+
+    By the formula of `capacity`, and its rule that Milvus fills 90% of a node.
+    """
+    if nodes is None:
+        return _unknown("the server does not say what memory its query nodes have; set capacity.query_nodes, such as 4x64Gi")
+    if coming.rows is None:
+        return _unknown("neither the source nor production says how many rows there will be")
+    others = sum(each.memory for each in beside)
+    found = _fit(coming, coming.shape, others, nodes)
+    pair = found.needed - others
+    of_others = f" beside {shown(others)} of {_counted(beside)}" if beside else ""
+    needed = f"{shown(found.needed)} during its promotion: {shown(pair)} for {coming.rows:,} rows ({coming.known_from}){of_others}"
+    there = f"{shown(found.usable)} that {nodes} of query nodes can load"
+    if found.holds:
+        return Admission(f"capacity: fits: {needed}, of {there}.", True)
+    return Admission(f"The promotion would not fit: it takes {needed}, more than the {there}.", False, _way_out(coming, others, nodes))
+
+
+def enforced(admission: Admission, policy: Policy) -> Admission:
+    """The admission itself, with a warning in its line where it does not hold. Raises Refused there, if the policy is to refuse."""
+    if admission.holds is not False:
+        return admission
+    if policy is Policy.REFUSE:
+        raise Refused(admission.line, hint=f"{admission.hint} With capacity.policy: warn it is built all the same.")
+    return replace(admission, line=f"warning: {admission.line} {admission.hint}")
+
+
+def _unknown(why: str) -> Admission:
+    return Admission(f"capacity: not checked: {why}.", None)
+
+
+def _fit(coming: Coming, shape: Shape, others: int, nodes: Nodes) -> Fit:
+    return fit(nodes, others + coming.replicas * need(shape, coming.rows or 0).memory, segment_memory(shape))
+
+
+def _counted(beside: Sequence[Held]) -> str:
+    return beside[0].name if len(beside) == 1 else f"{len(beside)} collections"
+
+
+def _way_out(coming: Coming, others: int, nodes: Nodes) -> str:
+    """A smaller index, where one would fit; else what frees memory or brings more."""
+    window = Window(keep_loaded=0, keep_previous=0, replicas=coming.replicas)
+    for option in choice.options(coming.shape, coming.rows or 0, window, None):
+        smaller = option.need.memory < need(coming.shape, coming.rows or 0).memory
+        if smaller and _fit(coming, replace(coming.shape, index=option.index), others, nodes).holds:
+            return f"{option.index.type} would fit (index.type); or free memory (`cleanup`, retention.keep_loaded), or add some."
+    return "Free memory (`cleanup`, retention.keep_loaded, what else is loaded), or add some."
