@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from scripts import catalogue
 from scripts.capacity.admission import Admission, Coming, enforced, weigh
 from scripts.capacity.needs import Shape
@@ -15,7 +17,14 @@ from scripts.ports import Parts
 from scripts.predecessors import after
 
 
-def admitted(parts: Parts, occupancy: Occupancy, layout: Layout) -> Admission | None:
+class Roomed(Parts, Protocol):
+    """The parts of a job, with what the cluster holds."""
+
+    @property
+    def occupancy(self) -> Occupancy: ...
+
+
+def admitted(parts: Roomed, layout: Layout) -> Admission | None:
     """Reads only. None where the configuration does not ask for it. Raises Refused where the promotion would not fit and the policy is to refuse."""
     asked = parts.settings.capacity
     if asked is None or asked.policy is Policy.OFF:
@@ -23,7 +32,7 @@ def admitted(parts: Parts, occupancy: Occupancy, layout: Layout) -> Admission | 
     world = catalogue.read(parts.store, parts.settings)
     rows, known_from = _rows(parts, world)
     coming = Coming(Shape.of(layout), rows, known_from, asked.replicas)
-    return enforced(weigh(coming, _beside(parts, world, occupancy, asked), _nodes(occupancy, asked)), asked.policy)
+    return enforced(weigh(coming, _beside(parts, world, asked), _nodes(parts.occupancy, asked)), asked.policy)
 
 
 def _rows(parts: Parts, world: Catalogue) -> tuple[int | None, str]:
@@ -33,9 +42,9 @@ def _rows(parts: Parts, world: Catalogue) -> tuple[int | None, str]:
     return (rows_of(production.stamp), "as production has") if production else (None, "")
 
 
-def _beside(parts: Parts, world: Catalogue, occupancy: Occupancy, asked: CapacitySettings) -> list[Held]:
+def _beside(parts: Roomed, world: Catalogue, asked: CapacitySettings) -> list[Held]:
     """What is loaded, and what of this service has its place in memory though it is not loaded now."""
-    held = {each.name: each for each in occupancy.loaded()}
+    held = {each.name: each for each in parts.occupancy.loaded()}
     for entry in _kept_loaded(parts, world):
         if entry.pair.collection not in held and (rows := rows_of(entry.stamp)) is not None:
             held[entry.pair.collection] = Held(entry.pair.collection, rows, (Shape.of(entry.stamp.layout),), asked.replicas)

@@ -14,6 +14,7 @@ from pymilvus import DataType, MilvusClient
 from scripts.adapters.milvus import MilvusStore
 from scripts.adapters.milvus.occupancy import MilvusOccupancy
 from scripts.capacity.needs import Shape, need
+from scripts.capacity.occupancy import Occupancy
 from scripts.capacity.policy import CapacitySettings, Policy
 from scripts.errors import Refused
 from scripts.jobs.capacity_admission import admitted
@@ -44,6 +45,7 @@ class Parts:
     store: VectorStore
     settings: Settings
     source: Counted
+    occupancy: Occupancy
     moment: datetime
 
     def now(self) -> datetime:
@@ -52,7 +54,7 @@ class Parts:
 
 def parts(world: World, *, rows: int | None = None, **capacity: Any) -> Any:
     configured = CapacitySettings(**capacity) if capacity else None
-    return Parts(world.store, world.settings.model_copy(update={"capacity": configured}), Counted(rows), world.now)
+    return Parts(world.store, world.settings.model_copy(update={"capacity": configured}), Counted(rows), MilvusOccupancy(world.store), world.now)
 
 
 def stamped_rows(world: World, name: str, rows: int) -> None:
@@ -107,20 +109,20 @@ def test_a_server_tells_the_memory_of_its_query_nodes(empty_milvus_server):
 def test_create_is_let_in_by_what_is_loaded_and_what_should_be(tmp_path):
     """Production counts although somebody has released it; with neither source nor production nobody knows the rows."""
     with MilvusStore(str(tmp_path / "milvus.db")) as store:
-        world, occupancy = World(store, tmp_path), MilvusOccupancy(store)
-        assert admitted(parts(world, rows=10), occupancy, LAYOUT) is None
-        assert admitted(parts(world, rows=10**9, query_nodes="2Gi", policy=Policy.OFF), occupancy, LAYOUT) is None
-        assert admitted(parts(world, query_nodes="64Gi"), occupancy, LAYOUT).holds is None
-        assert "query_nodes" in admitted(parts(world, rows=10, query_nodes="auto"), occupancy, LAYOUT).line
+        world = World(store, tmp_path)
+        assert admitted(parts(world, rows=10), LAYOUT) is None
+        assert admitted(parts(world, rows=10**9, query_nodes="2Gi", policy=Policy.OFF), LAYOUT) is None
+        assert admitted(parts(world, query_nodes="64Gi"), LAYOUT).holds is None
+        assert "query_nodes" in admitted(parts(world, rows=10, query_nodes="auto"), LAYOUT).line
         name = world.build(NOW)
         stamped_rows(world, name, 100_000_000)
         world.judge(name, True, NOW)
         world.promote(name, NOW)
-        assert admitted(parts(world, query_nodes="64Gi"), occupancy, LAYOUT).line.count("100,000,000 rows (as production has)") == 1
+        assert admitted(parts(world, query_nodes="64Gi"), LAYOUT).line.count("100,000,000 rows (as production has)") == 1
         store.open(name).release()
         pair = need(Shape.of(LAYOUT), 100_000_000).memory
         nodes = f"{int((pair * 1.5) / 0.9) // 2**30 + 4}Gi"
         with pytest.raises(Refused, match=name):
-            admitted(parts(world, query_nodes=nodes), occupancy, LAYOUT)
-        assert admitted(parts(world, rows=1_000_000, query_nodes=nodes), occupancy, LAYOUT).holds
-        assert admitted(parts(world, query_nodes=nodes, policy=Policy.WARN), occupancy, LAYOUT).line.startswith("warning: ")
+            admitted(parts(world, query_nodes=nodes), LAYOUT)
+        assert admitted(parts(world, rows=1_000_000, query_nodes=nodes), LAYOUT).holds
+        assert admitted(parts(world, query_nodes=nodes, policy=Policy.WARN), LAYOUT).line.startswith("warning: ")
