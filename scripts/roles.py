@@ -43,11 +43,14 @@ def _of(*, everywhere: tuple[str, ...], collections: tuple[str, ...]) -> frozens
 # whether a collection is loaded.
 BUILDER = Role(
     "builder",
-    ("create", "embed", "finish", "build", "catch-up", "validate", "replay", "webhook", "trigger", "reconcile", "watch"),
+    (
+        *("create", "embed", "finish", "build", "catch-up", "validate", "replay", "compact", "restore"),
+        *("webhook", "trigger", "reconcile", "watch"),
+    ),
     _of(
         everywhere=("CreateCollection", "ListAliases"),
         collections=(
-            *("CreateIndex", "DropIndex", "Delete", "Flush", "GetFlushState", "GetStatistics", "Import"),
+            *("Compaction", "CreateIndex", "DropIndex", "Delete", "Flush", "GetFlushState", "GetStatistics", "Import"),
             *("IndexDetail", "Load", "Query", "Search", "Upsert"),
         ),
     ),
@@ -64,8 +67,11 @@ JANITOR = Role(
 )
 READER = Role(
     "reader",
-    ("status", "history", "search", "golden", "approve", "requirements", "scripts.serving"),
-    _of(everywhere=("ListAliases",), collections=("Load", "Query", "Search")),
+    (
+        *("status", "history", "search", "golden", "approve", "requirements", "scripts.serving"),
+        *("health", "ensure-loaded", "perf", "capacity", "backup"),
+    ),
+    _of(everywhere=("ListAliases",), collections=("IndexDetail", "Load", "Query", "Search")),
 )
 ROLES = (BUILDER, PROMOTER, JANITOR, READER)
 

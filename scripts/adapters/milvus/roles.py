@@ -19,6 +19,7 @@ from scripts.tls import OPEN, TlsFiles
 # collection or alias: nothing is done. (2.3.5: alter_collection_properties wants CreateCollection; Import is not asked for, because it looks
 # for its collection for 52 seconds.)
 _CALLS = {
+    "Compaction": ("ManualCompaction", messages.ManualCompactionRequest),
     "CreateAlias": ("CreateAlias", messages.CreateAliasRequest),
     "CreateCollection": ("AlterCollection", messages.AlterCollectionRequest),
     "CreateIndex": ("CreateIndex", messages.CreateIndexRequest),
