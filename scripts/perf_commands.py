@@ -41,13 +41,20 @@ def _sweep(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     return text or ""
 
 
+_report = click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    callback=options._can_be_made,
+    metavar="FOLDER",
+    help="Write report.html, its plot as SVG, CSV and JSON there.",
+)
 _SECONDS = {"show_default": True, "metavar": "S"}
 
 
 @click.command(epilog="Example:  python -m scripts perf product_embeddings_prod --sweep auto --target-recall 0.98 --report perf/")
 @click.argument("name")
 @click.option("--queries", "count", type=click.IntRange(1, 1_000_000), metavar="N", help="How many distinct queries. [default: 10000; of a log 1000]")
-@click.option("--noise", type=click.FloatRange(min=0), help="Length of the noise added to a row to make a query of it. [default: 0.5]")
+@click.option("--noise", type=click.FloatRange(min=0), help="Length of the noise added to a row to make a query of it. [default: 1.2]")
 @click.option("--seed", type=int, help="Other queries. [default: 0]")
 @click.option("--log", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Real queries, encoded by the pair's own model.")
 @click.option("--concurrency", default="1,4,16", show_default=True, callback=_workers, metavar="N,…", help="Searches at once, level by level.")
@@ -59,7 +66,7 @@ _SECONDS = {"show_default": True, "metavar": "S"}
 @click.option("--field", default="", help="The vector field, where there are several.")
 @click.option("--sweep", callback=_sweep, metavar="PARAM=N,…|auto", help="Recall and latency of these, at the first level.")
 @click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True), help="Name the cheapest that reaches it. [default: 0.95]")
-@options.report
+@_report
 @options.config
 @options.as_json
 def perf(name: str, config: Path, as_json: bool, report: Path | None, field: str, **asked: Any) -> None:

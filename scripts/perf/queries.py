@@ -35,10 +35,14 @@ class Queries:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How queries are made from rows. `noise` is the length of what is added, in a random direction, to a row's vector of length 1."""
+    """How queries are made from rows. `noise` is the length of what is added, in a random direction, to a row's vector of length 1.
+
+    Its default makes them as hard as real ones: in a graph of 9,750 movies (MiniLM, M 8) recall@10 at ef 16, 32 and 64 was 0.74, 0.82 and 0.89 for
+    300 real queries, the same for rows with noise 1.2, and 0.89, 0.93 and 0.96 for rows as they are (`python -m benchmarks.perf_queries`).
+    """
 
     count: int = 10_000
-    noise: float = 0.5
+    noise: float = 1.2
     seed: int = 0
 
 
