@@ -1,0 +1,1 @@
+"""What happens to commands at work when their Milvus is killed, stopped or restarted."""
