@@ -40,9 +40,9 @@ def weigh(coming: Coming, beside: Sequence[Held], nodes: Nodes | None) -> Admiss
     By the formula of `capacity`, and its rule that Milvus fills 90% of a node.
     """
     if nodes is None:
-        return _unknown("the server does not say what memory its query nodes have; set capacity.query_nodes, such as 4x64Gi")
+        return unknown("the server does not say what memory its query nodes have; set capacity.query_nodes, such as 4x64Gi")
     if coming.rows is None:
-        return _unknown("neither the source nor production says how many rows there will be")
+        return unknown("neither the source nor production says how many rows there will be")
     others = sum(each.memory for each in beside)
     found = _fit(coming, coming.shape, others, nodes)
     pair = found.needed - others
@@ -63,7 +63,8 @@ def enforced(admission: Admission, policy: Policy) -> Admission:
     return replace(admission, line=f"warning: {admission.line} {admission.hint}")
 
 
-def _unknown(why: str) -> Admission:
+def unknown(why: str) -> Admission:
+    """Neither yes nor no, and why."""
     return Admission(f"capacity: not checked: {why}.", None)
 
 

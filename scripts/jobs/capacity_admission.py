@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from scripts import catalogue
-from scripts.capacity.admission import Admission, Coming, enforced, weigh
+from scripts.capacity.admission import Admission, Coming, enforced, unknown, weigh
 from scripts.capacity.needs import Shape
 from scripts.capacity.nodes import Nodes
 from scripts.capacity.occupancy import Held, Occupancy
 from scripts.capacity.policy import AUTO, CapacitySettings, Policy
 from scripts.catalogue import Catalogue, Entry
+from scripts.errors import KitError
 from scripts.footprint import rows_of
 from scripts.layout import Layout
 from scripts.ports import Parts
@@ -25,14 +26,29 @@ class Roomed(Parts, Protocol):
 
 
 def admitted(parts: Roomed, layout: Layout) -> Admission | None:
-    """Reads only. None where the configuration does not ask for it. Raises Refused where the promotion would not fit and the policy is to refuse."""
+    """Reads only. None where nobody wants to know, and where it cannot be told to somebody who would only be warned.
+
+    Raises Refused where the promotion would not fit and the policy is to refuse.
+    """
     asked = parts.settings.capacity
-    if asked is None or asked.policy is Policy.OFF:
+    if asked.policy is Policy.OFF:
         return None
+    try:
+        admission = _looked_at(parts, layout, asked)
+    except KitError as error:
+        admission = unknown(error.what.rstrip("."))  # not permitted, say: building goes on without an answer
+    if admission.holds is None and asked.policy is Policy.WARN:
+        return None
+    return enforced(admission, asked.policy)
+
+
+def _looked_at(parts: Roomed, layout: Layout, asked: CapacitySettings) -> Admission:
+    """What is loaded is asked for last: of thousands of collections each is a call."""
+    nodes = _nodes(parts.occupancy, asked)
     world = catalogue.read(parts.store, parts.settings)
     rows, known_from = _rows(parts, world)
-    coming = Coming(Shape.of(layout), rows, known_from, asked.replicas)
-    return enforced(weigh(coming, _beside(parts, world, asked), _nodes(parts.occupancy, asked)), asked.policy)
+    beside = _beside(parts, world, asked) if nodes and rows is not None else []
+    return weigh(Coming(Shape.of(layout), rows, known_from, asked.replicas), beside, nodes)
 
 
 def _rows(parts: Parts, world: Catalogue) -> tuple[int | None, str]:

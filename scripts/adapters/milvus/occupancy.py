@@ -32,7 +32,8 @@ class MilvusOccupancy:
         self._milvus = store._milvus
 
     def loaded(self) -> list[Held]:
-        return [self._held(name) for name in sorted(self._milvus.call("list_collections")) if self._is_loaded(name)]
+        names = sorted(self._milvus.call("list_collections"))
+        return [held for name in names if (held := self._look(name))]
 
     def query_nodes(self) -> tuple[int, ...]:
         if self._milvus.embedded:
@@ -48,8 +49,15 @@ class MilvusOccupancy:
         request = milvus_pb2.GetMetricsRequest(request=json.dumps({"metric_type": "system_info"}))
         return self._milvus._client._get_connection()._stub.GetMetrics(request, timeout=RETRY_SECONDS).response
 
-    def _is_loaded(self, name: str) -> bool:
-        return load_of(self._milvus.call("get_load_state", name)) in (Load.LOADED, Load.LOADING)
+    def _look(self, name: str) -> Held | None:
+        """None where it is not loaded, or was dropped during the look."""
+        try:
+            loaded = load_of(self._milvus.call("get_load_state", name)) in (Load.LOADED, Load.LOADING)
+            return self._held(name) if loaded else None
+        except Refused:
+            if self._milvus.call("has_collection", name):
+                raise
+            return None
 
     def _held(self, name: str) -> Held:
         described = self._milvus.call("describe_collection", name)
