@@ -5,8 +5,8 @@
 One real server, one collection (an INT64 key, two hashes, a text of 215 bytes, 384 dimensions). Each round reads it by hand (Milvus' own messages,
 pages in order of keys, 5,000 rows at a time: once the key and the vector alone, once every field), backs it up, writes the same rows by hand
 into an empty collection, and restores the backup under another name; so what else the machine does meets all of them. `restore` is told apart in
-its steps, because by hand nothing is verified, indexed or compared. Memory is the peak of a process that does nothing but back up, for a quarter of
-the rows and for all of them.
+its steps, because by hand nothing is verified, indexed or compared. Memory is the peak of a process that does nothing but back up, or restore, so
+many rows, above what it has when it is connected; with a FLAT index, since the server's work on one is no part of it. `--rounds 0` measures it alone.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from scripts.adapters.backup_files import open_folder
 from scripts.flow import InFlight
 from scripts.jobs.backup import backup
 from scripts.jobs.restore import restore
-from scripts.layout import COLUMNS_HASH, TEXT_HASH, VECTOR
+from scripts.layout import COLUMNS_HASH, TEXT_HASH, VECTOR, Index, IndexType
 from scripts.pair import Build, Content, Embedding, ModelIdentity, Pair, Stamp, State
 from scripts.shards import Shard
 from scripts.wiring import Wiring
 from tests.servers import MilvusServer
 
 SERVICE = "backup_rate"
-PAIR, SMALL, COPY = (Pair.of(SERVICE, 1, build).collection for build in ("all", "quarter", "copy"))
+PAIR, COPY = (Pair.of(SERVICE, 1, build).collection for build in ("all", "copy"))
 PAGE_ROWS = 5_000
 KEY_AND_VECTOR, EVERYTHING = ["id", VECTOR], ["id", TEXT_HASH, COLUMNS_HASH, VECTOR, "text"]
 
@@ -53,7 +53,7 @@ class Bench:
         self._work = Work(kit.store, count)  # type: ignore[arg-type]
         self._wire = kit.store._milvus.wire  # type: ignore[attr-defined]
 
-    def fill(self, name: str, count: int) -> None:
+    def fill(self, name: str, count: int, index: Index | None = None) -> None:
         rows, vectors = self._work._rows.take(range(count)), self._work._vectors[:count]
         fingerprint = digests.of_rows(rows.key_ids, rows.text_hashes, rows.column_hashes)
         now = datetime.now(UTC)
@@ -62,7 +62,7 @@ class Bench:
             service=SERVICE,
             model=ModelIdentity(name="none", version=1, digest="0" * 64),
             embedding=Embedding(template="{text}"),
-            layout=self._work._layout,
+            layout=self._work._layout.model_copy(update={"index": index or self._work._layout.index}),
             source="none",
             build=Build(id=name, created_at=now),
             state=State.BUILT,
@@ -131,18 +131,32 @@ def opened(root: Path, uri: str, token: str) -> Iterator[Wiring]:
         yield kit
 
 
-def peak_of(root: Path, server: MilvusServer, pair: str) -> float:
-    """MB of a process of its own that backs this pair up, above what it has before its first row."""
-    words = [str(root), server.uri, server.token, pair]
-    done = subprocess.run([sys.executable, "-m", "benchmarks.backup", "--alone", *words], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+def memory(kit: Wiring, root: Path, server: MilvusServer, sizes: list[int]) -> str:
+    """A table of what processes of their own take for so many rows."""
+    bench = Bench(kit, max(sizes), root / "unused")
+    lines = ["| rows | backup, MB | restore, MB |", "|---|---|---|"]
+    for count in sizes:
+        name = Pair.of(SERVICE, 1, f"{count}").collection
+        bench.fill(name, count, Index(type=IndexType.FLAT))
+        peaks = []
+        for way in ("backup", "restore"):
+            words = [str(root), server.uri, server.token, way, name]
+            done = subprocess.run([sys.executable, "-m", "benchmarks.backup", "--alone", *words], capture_output=True, text=True, check=True)
+            peaks.append(json.loads(done.stdout))
+        for each in (name, COPY):
+            kit.store.drop(each)
+        shutil.rmtree(root / name)
+        lines.append(f"| {count:,} | {peaks[0]:,.0f} | {peaks[1]:,.0f} |")
+    return "\n".join(lines)
 
 
-def alone(root: str, uri: str, token: str, pair: str) -> None:
-    with opened(Path(root), uri, token) as kit, tempfile.TemporaryDirectory() as folder:
+def alone(root: str, uri: str, token: str, way: str, pair: str) -> None:
+    """Prints the MB that one process takes above what it has before its first row."""
+    with opened(Path(root), uri, token) as kit:
+        folder = open_folder(f"{root}/{pair}", Path.cwd())
         kit.store.open(pair).count()
         before = _peak()
-        backup(kit, pair, open_folder(f"{folder}/there", Path.cwd()))
+        backup(kit, pair, folder) if way == "backup" else restore(kit, folder, COPY)
         print(json.dumps(_peak() - before))
 
 
@@ -169,7 +183,8 @@ def main() -> None:
     parser.add_argument("--wheel", type=Path, help="where the wheel milvus==2.3.5 is installed (pip install --target)")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--alone", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--memory-rows", type=int, nargs="*", default=[25_000, 100_000, 200_000])
+    parser.add_argument("--alone", nargs=5, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.alone:
         return alone(*asked.alone)
@@ -178,13 +193,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder) / "milvus", asked.wheel) as server:
         root = Path(folder)
         with opened(root, server.uri, server.token) as kit:
-            bench = Bench(kit, asked.rows, root / "backup")
-            bench.fill(PAIR, asked.rows)
-            bench.fill(SMALL, asked.rows // 4)
-            bench.round()  # not counted: a server's first rows are slower than all others
-            print(table([bench.round() for _ in range(asked.rounds)]))
-            quarter, all_rows = peak_of(root, server, SMALL), peak_of(root, server, PAIR)
-            print(f"\nMemory above the start: {quarter:,.0f} MB for {asked.rows // 4:,} rows, {all_rows:,.0f} MB for {asked.rows:,} rows.")
+            if asked.rounds:
+                bench = Bench(kit, asked.rows, root / "backup")
+                bench.fill(PAIR, asked.rows)
+                bench.round()  # not counted: a server's first rows are slower than all others
+                print(table([bench.round() for _ in range(asked.rounds)]), flush=True)
+            if asked.memory_rows:
+                print(f"\n{memory(kit, root, server, asked.memory_rows)}")
 
 
 if __name__ == "__main__":

@@ -79,14 +79,17 @@ class MilvusCollection:
             if not len(keys := found.get(self.layout.key.name, ())):
                 return
             weight = 4 * self.layout.dimension + sum(weighed(found[name]) for name in columns) / len(keys)
-            yield WholePage(
+            after, page = keys[-1], max(1, int(PAGE_BYTES / weight))
+            whole = WholePage(
                 keys=list(keys),
                 text_hashes=numbers(found[TEXT_HASH]),
                 column_hashes=numbers(found[COLUMNS_HASH]),
                 vectors=vectors_of(found[VECTOR], self.layout.dimension),
                 columns={name: plain(kind, found[name]) for name, kind in columns.items()},
             )
-            after, page = keys[-1], max(1, int(PAGE_BYTES / weight))
+            del found, keys  # the message, which is as large as the page, would else stay until the next one is here
+            yield whole
+            del whole
 
     def find(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """The text's hash is compared with what comes back, not with what was read before: another pass may write to this collection meanwhile."""
