@@ -135,7 +135,7 @@ class Bench:
         level = crew.level()
         if level.failed:
             raise SystemExit(f"{name}: {level.failures}")
-        return Found(level.qps, level.latency.p50, level.latency.p99, 1_000 * level.cpu / level.qps)
+        return Found(level.qps, level.latency.p50, level.latency.p99, 1_000 * level.cpu * level.seconds / max(level.searches, 1))
 
     def ceiling(self, workers: int, seconds: float) -> float:
         return loop(lambda number: self._searched.nothing(), workers, seconds).qps
@@ -160,7 +160,7 @@ def loop(way: Way, workers: int, seconds: float) -> Found:
         thread.join()
     every = [each for mine in took for each in mine]
     found = latency(every)
-    return Found(len(every) / seconds, found.p50, found.p99, 1_000 * (time.process_time() - cpu) / len(every))
+    return Found(len(every) / seconds, found.p50, found.p99, 1_000 * (time.process_time() - cpu) / max(len(every), 1))
 
 
 def table(rounds: dict[int, list[dict[str, Found]]]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scripts.errors import Refused, Unreachable, UsageError
+from scripts.errors import KitError, Refused, UsageError
 from scripts.perf import choice, sweep
 from scripts.perf.load import Deal, Level, Loop, unhindered
 from scripts.perf.plan import Plan
@@ -60,8 +60,8 @@ class _Measuring:
             self._look_back()
         except KeyboardInterrupt:
             self.report = replace(self.report, interrupted=True)
-        except Unreachable as error:
-            self.report = replace(self.report, failure=str(error))
+        except KitError as error:
+            self.report = replace(self.report, failure=str(error), code=error.exit_code)
         return self.report
 
     def _question(self, params: Params | None) -> Question:
@@ -116,20 +116,20 @@ class _Measuring:
             for value, params in settings.items()
         }
         self._tell(f"{swept.parameter} {', '.join(map(str, loops))} for {len(loops) * (self._plan.warm_up + self._plan.seconds):g} s")
-        for loop in loops.values():
-            loop.warm_up(self._plan.warm_up)
-        for turn in range(TURNS):
-            for value in list(loops)[:: -1 if turn % 2 else 1]:
-                loops[value].measure(self._plan.seconds / TURNS)
-        levels = {value: loop.level() for value, loop in loops.items()}
-        if dead := next((level for level in levels.values() if _is_dead(level)), None):
+        try:
+            for loop in loops.values():
+                loop.warm_up(self._plan.warm_up)
+            for turn in range(TURNS):
+                for value in list(loops)[:: -1 if turn % 2 else 1]:
+                    loops[value].measure(self._plan.seconds / TURNS)
+        finally:
+            points = tuple(choice.timed(value, loop.level(), served=settings[value] == served) for value, loop in loops.items())
+            self.report = replace(self.report, swept=Swept(swept, 0, 0, points, choice.unknown(self._plan.target_recall)))
+        if dead := next((each.level for each in points if _is_dead(each.level)), None):
             self.report = replace(self.report, failure=_silent(dead))
             return
         shares, exact_rows = self._recall(list(settings.values()))
-        points = tuple(
-            choice.point(value, found, levels[value], served=served is not None and settings[value] == served)
-            for value, found in zip(settings, shares, strict=True)
-        )
+        points = tuple(choice.judged(each, found) for each, found in zip(points, shares, strict=True))
         chosen = choice.choose(points, self._plan.target_recall, swept.parameter)
         self.report = replace(self.report, swept=Swept(swept, shares.shape[1], exact_rows, points, chosen))
         if exact_rows != self.report.matching:
@@ -146,6 +146,8 @@ class _Measuring:
         for keys, vectors in self._searched.rows(self._plan.where):
             exact = vectors.astype(np.float64)
             truth.add(keys, exact, np.linalg.norm(exact, axis=1))
+        if not truth.rows:
+            raise Refused(f"{self._searched.target} has lost all of its rows meanwhile.")
         return truth.shares(), truth.rows
 
     def _look_back(self) -> None:
@@ -188,4 +190,4 @@ def _silent(level: Level) -> str:
     if not level.searches:
         return "No search was sent within the time of a level: give it more --seconds."
     kinds = ", ".join(level.failures)
-    return f"error: None of {level.searches:,} searches of {level.workers} workers got an answer ({kinds[:200]}): it ends here. Look at `health`."
+    return f"None of {level.searches:,} searches of {level.workers} workers got an answer ({kinds[:200]}): it ends here. Look at `health`."

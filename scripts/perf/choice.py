@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,8 @@ _SLACK = 1e-9
 
 @dataclass(frozen=True)
 class Point:
-    """One setting: how much of the exact answer it gives, and how fast. `interval` is None where there were too few queries for one."""
+    """One setting: how much of the exact answer it gives, and how fast. `recall` is NaN while it is not known; `interval` is None where there were
+    too few queries for one."""
 
     value: int
     recall: float
@@ -46,10 +47,18 @@ class Choice:
     exit_code: int = 0
 
 
-def point(value: int, shares: np.ndarray, level: Level, *, served: bool) -> Point:
-    """`shares` of the exact answer, float [queries]."""
-    enough = len(shares) >= MIN_QUERIES
-    return Point(value, float(np.mean(shares)), _interval(shares) if enough else None, level, served)
+def timed(value: int, level: Level, *, served: bool) -> Point:
+    """Of which nothing is known yet but how fast it is."""
+    return Point(value, math.nan, None, level, served)
+
+
+def judged(of: Point, shares: np.ndarray) -> Point:
+    """With the `shares` of the exact answer that it gives, float [queries]."""
+    return replace(of, recall=float(np.mean(shares)), interval=_interval(shares) if len(shares) >= MIN_QUERIES else None)
+
+
+def unknown(target: float) -> Choice:
+    return Choice(target, None, "Which setting reaches it is not known: the sweep was broken off before exact search.", Inconclusive.exit_code)
 
 
 def _interval(shares: np.ndarray) -> Interval:
@@ -90,5 +99,5 @@ def disturbed(points: Sequence[Point]) -> bool:
 def told(of: Point) -> str:
     """`0.9712 (0.9655 – 0.9761)`."""
     if of.interval is None:
-        return f"{of.recall:.4f}"
+        return "–" if math.isnan(of.recall) else f"{of.recall:.4f}"
     return f"{of.recall:.4f} ({of.interval.low:.4f} – {of.interval.high:.4f})"

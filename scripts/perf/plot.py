@@ -40,7 +40,7 @@ class _Scale:
 
 def svg(swept: Swept, k: int) -> str:
     """Recall to the right, p95 upwards. The target is a line, what is served a square, and the choice has a ring. What failed is left out."""
-    points = [each for each in swept.points if math.isfinite(each.level.latency.p95)]
+    points = [each for each in swept.points if math.isfinite(each.level.latency.p95) and math.isfinite(each.recall)]
     marks = [end for each in points for end in _ends(each)]
     across = _scale([*marks, swept.choice.target], LEFT, WIDTH - RIGHT, most=1.0)
     upwards = _scale([0.0, *(each.level.latency.p95 for each in points)], HEIGHT - BOTTOM, TOP)

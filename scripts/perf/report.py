@@ -25,7 +25,7 @@ STANDSTILL_SECONDS, STANDSTILL_SEARCHES = 1.0, 10
 
 @dataclass(frozen=True)
 class Swept:
-    """The settings of a sweep. Without a choice it was broken off."""
+    """The settings of a sweep. Without queries it was broken off before their recall was known."""
 
     sweep: Sweep
     queries: int
@@ -56,13 +56,15 @@ class Report:
     """Of a busy client: how many empty calls a second it makes at its most workers."""
     moved: str = ""
     failure: str = ""
+    code: int = Unreachable.exit_code
+    """Of the failure."""
     interrupted: bool = False
     notes: tuple[str, ...] = field(default=())
 
     @property
     def exit_code(self) -> int:
         if self.failure:
-            return Unreachable.exit_code
+            return self.code
         if self.interrupted:
             return INTERRUPTED
         return self.swept.choice.exit_code if self.swept else 0
@@ -87,6 +89,8 @@ class Report:
     def sweep_head(self) -> list[str]:
         assert self.swept
         swept = self.swept
+        if not swept.queries:
+            return [f"latency alone; {counted(swept.points[0].level.workers, 'worker')}:"]
         against = f"recall@{self.plan.k} of {swept.queries:,} queries against exact search over {swept.rows:,} rows"
         sure = f", {CONFIDENCE:.0%} interval" if swept.points[0].interval else ""
         return [f"{against}{sure}; {counted(swept.points[0].level.workers, 'worker')}:"]
@@ -95,11 +99,9 @@ class Report:
         """What has to be known to read the figures rightly."""
         levels = [*self.levels, *(each.level for each in self.swept.points)] if self.swept else list(self.levels)
         told = [f"{count:,} searches failed: {kind}" for kind, count in _summed(levels).items()]
-        told += [
-            f"Nothing was answered for {level.silence:.1f} s at {counted(level.workers, 'worker')}; percentiles count that once for each of them."
-            for level in levels
-            if level.answered and level.silence > max(STANDSTILL_SECONDS, STANDSTILL_SEARCHES * level.latency.p50 / 1_000)
-        ]
+        if longest := max(filter(_stood_still, levels), key=lambda level: level.silence, default=None):
+            where = counted(longest.workers, "worker")
+            told.append(f"Nothing was answered for {longest.silence:.1f} s at {where}; percentiles count that once for each of them.")
         if any(level.short for level in levels):
             told.append(f"{sum(level.short for level in levels):,} answers had fewer than {self.plan.k} hits.")
         if any(level.repeated for level in levels):
@@ -118,7 +120,7 @@ class Report:
             told.append(self.moved)
         if self.interrupted:
             told.append("Interrupted: this is what was measured until then.")
-        return [*told, *([self.failure] if self.failure else [])]
+        return [*told, *([f"error: {self.failure}"] if self.failure else [])]
 
     @property
     def is_busy(self) -> bool:
@@ -215,6 +217,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
     lines = ([cell.rjust(width) if name else cell for cell, width, name in zip(row, widths, head, strict=True)] for row in (head, *rows))
     return ["  ".join(line).rstrip() for line in lines]
+
+
+def _stood_still(level: Level) -> bool:
+    return level.answered > 0 and level.silence > max(STANDSTILL_SECONDS, STANDSTILL_SEARCHES * level.latency.p50 / 1_000)
 
 
 def _summed(levels: Sequence[Level]) -> dict[str, int]:

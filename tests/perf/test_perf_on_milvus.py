@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from scripts.adapters.milvus import MilvusStore
 from scripts.errors import Refused
 from scripts.jobs import perf as job
+from scripts.perf import files
 from scripts.perf.plan import Plan
 from scripts.perf.ports import Question
 from scripts.perf.queries import Sampling, sampled
@@ -205,6 +207,23 @@ def test_ctrl_c_shows_what_was_measured(address):
         report = job.perf(searched, Plan(concurrency=(2, 3), seconds=30, warm_up=0), lambda: queries, tell)
     (level,) = report.levels
     assert level.interrupted and level.answered > 0 and report.exit_code == 130 and "Interrupted" in report.lines()[-1]
+
+
+def test_ctrl_c_in_a_sweep_shows_its_latencies(address, tmp_path):
+    """Recall was not known yet, and nothing is chosen; the levels before are whole, and the report is written."""
+    with opened(address) as searched:
+        queries = sampled(searched, Sampling(count=50))
+
+        def tell(step):
+            if step.startswith("exact search"):
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+        report = job.perf(searched, replace(PLAN, sweep="ef=16"), lambda: queries, tell)
+    assert [each.value for each in report.swept.points] == [16, 32] and all(math.isnan(each.recall) for each in report.swept.points)
+    assert all(level.answered for level in (*report.levels, *(each.level for each in report.swept.points)))
+    assert report.exit_code == 130 and report.swept.choice.point is None and "before exact search" in "\n".join(report.lines())
+    files.write(report, tmp_path)
+    assert json.loads((tmp_path / "perf.json").read_text())["sweep"]["settings"][0]["recall"] is None
 
 
 def test_what_is_not_loaded_is_said_with_what_loads_it(address):

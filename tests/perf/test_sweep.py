@@ -10,7 +10,7 @@ import pytest
 from scripts.errors import UsageError
 from scripts.layout import Column, FieldType, Index, IndexType, Metric
 from scripts.perf import choice, sweep
-from scripts.perf.choice import choose, point
+from scripts.perf.choice import choose, judged, timed
 from scripts.perf.load import Level
 from scripts.perf.percentiles import Latency
 from scripts.perf.ports import Target
@@ -70,6 +70,10 @@ def test_what_cannot_be_tried_is_refused_before_anything_is_measured(text, index
 
 def level(p95=1.0):
     return Level(1, 1.0, 200, 200, Latency(p95, p95, p95, p95, p95))
+
+
+def point(value, shares, level, *, served):
+    return judged(timed(value, level, served=served), shares)
 
 
 def points(*found):
