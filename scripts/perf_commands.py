@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,13 @@ def _sweep(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     return text or ""
 
 
+def _number(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """`nan` lies within every range."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number.")
+    return value
+
+
 _report = click.option(
     "--report",
     type=click.Path(file_okay=False, path_type=Path),
@@ -48,24 +56,25 @@ _report = click.option(
     metavar="FOLDER",
     help="Write report.html, its plot as SVG, CSV and JSON there.",
 )
-_SECONDS = {"show_default": True, "metavar": "S"}
+_SECONDS = {"show_default": True, "metavar": "S", "callback": _number}
+MOST_SECONDS = 3_600
 
 
 @click.command(epilog="Example:  python -m scripts perf product_embeddings_prod --sweep auto --target-recall 0.98 --report perf/")
 @click.argument("name")
-@click.option("--queries", "count", type=click.IntRange(1, 1_000_000), metavar="N", help="How many distinct queries. [default: 10000; of a log 1000]")
-@click.option("--noise", type=click.FloatRange(min=0), help="Length of the noise added to a row to make a query of it. [default: 1.2]")
+@click.option("--queries", "count", type=click.IntRange(1, 100_000), metavar="N", help="How many distinct queries. [default: 10000; of a log 1000]")
+@click.option("--noise", type=click.FloatRange(0, 100), callback=_number, help="How far from a row its query is. [default: 1.2]")
 @click.option("--seed", type=int, help="Other queries. [default: 0]")
 @click.option("--log", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Real queries, encoded by the pair's own model.")
 @click.option("--concurrency", default="1,4,16", show_default=True, callback=_workers, metavar="N,…", help="Searches at once, level by level.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=5, help="For each level.", **_SECONDS)
-@click.option("--warm-up", type=click.FloatRange(min=0), default=1, help="Before each level, unmeasured.", **_SECONDS)
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=10, help="For a single search.", **_SECONDS)
+@click.option("--seconds", type=click.FloatRange(0, MOST_SECONDS, min_open=True), default=5, help="For each level.", **_SECONDS)
+@click.option("--warm-up", type=click.FloatRange(0, MOST_SECONDS), default=1, help="Before each level, unmeasured.", **_SECONDS)
+@click.option("--timeout", type=click.FloatRange(0, MOST_SECONDS, min_open=True), default=10, help="For a single search.", **_SECONDS)
 @click.option("--k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many hits are asked for.")
 @click.option("--filter", "where", default="", metavar="FILTER", help="A Milvus filter that every search has.")
 @click.option("--field", default="", help="The vector field, where there are several.")
 @click.option("--sweep", callback=_sweep, metavar="PARAM=N,…|auto", help="Recall and latency of these, at the first level.")
-@click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True), help="Name the cheapest that reaches it. [default: 0.95]")
+@click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True), callback=_number, help="The cheapest to reach it? [default: 0.95]")
 @_report
 @options.config
 @options.as_json

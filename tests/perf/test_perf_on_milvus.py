@@ -146,6 +146,8 @@ def test_of_several_vector_fields_one_has_to_be_named(address):
         ([PAIR, "--concurrency", "0"], 2, "no list of numbers from 1 to 256"),
         ([PAIR, "--sweep", "much"], 2, "--sweep 'much' is not understood"),
         ([PAIR, "--target-recall", "0.9"], 2, "--target-recall goes with --sweep"),
+        ([PAIR, "--seconds", "inf"], 2, "inf is not in the range"),
+        ([PAIR, "--noise", "nan"], 2, "nan is no number"),
     ],
 )
 def test_what_cannot_be_measured_ends_in_one_line(address, words, code, told):
