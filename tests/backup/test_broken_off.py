@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts import lock
 from scripts.errors import KitError, Refused, UsageError
+from scripts.jobs.acts import holder
 from scripts.jobs.backup import backup
 from scripts.jobs.restore import restore
 from tests.backup.world import OTHER, PAIR, ROWS, build, folder, held, opened
@@ -123,6 +125,43 @@ def test_a_second_writer_ends_the_first(kit, tmp_path):
         backup(kit, PAIR, folder(path), telling(meanwhile), part_bytes=PART_BYTES)
     assert "Another process writes a backup" in str(caught.value)
     restore(kit, folder(path), OTHER)
+
+
+def test_a_restore_that_another_one_overtakes_leaves_its_pair_alone(kit, tmp_path):
+    """While it still reads its files the other has finished, and the pair may have been promoted since: nothing is written over it."""
+    backup(kit, PAIR, folder(tmp_path / "there"), part_bytes=PART_BYTES)
+    with pytest.raises(BrokenOff):
+        restore(kit, folder(tmp_path / "there"), OTHER, break_off_after(1, "restore"))
+    overtaken = False
+
+    def meanwhile(rows: int) -> None:
+        nonlocal overtaken
+        if not overtaken:
+            overtaken = True
+            restore(kit, folder(tmp_path / "there"), OTHER)
+            kit.store.set_properties(OTHER, {"promotion.state": "validated"})
+
+    with pytest.raises(Refused, match=f"There is a collection {OTHER} already"):
+        restore(kit, folder(tmp_path / "there"), OTHER, telling(meanwhile, "verify"))
+    assert overtaken and kit.store.properties(OTHER)["promotion.state"] == "validated"
+    assert restore(kit, folder(tmp_path / "there"), OTHER).state == "validated"
+
+
+def test_a_collection_that_is_dropped_during_its_backup_is_said_to_be(kit, tmp_path):
+    """In one line, and there is no backup."""
+    with pytest.raises(KitError, match=PAIR) as caught:
+        backup(kit, PAIR, folder(tmp_path / "there"), telling(lambda rows: kit.store.properties(PAIR) and kit.store.drop(PAIR)), part_bytes=PART_BYTES)
+    assert "\n" not in str(caught.value) and not (tmp_path / "there" / "manifest.json").exists()
+
+
+def test_a_released_pair_is_released_again_unless_production_is_being_changed(kit, tmp_path):
+    """A rollback may be about to switch to it, and has seen that it is loaded: then it stays, and a note says why."""
+    kit.store.open(PAIR).release()
+    assert backup(kit, PAIR, folder(tmp_path / "one")).notes == ()
+    assert not kit.store.open(PAIR).is_loaded()
+    with lock.held(kit.store, kit.settings.alias, holder(kit, "rollback")):
+        (note,) = backup(kit, PAIR, folder(tmp_path / "two")).notes
+    assert note.startswith(f"{PAIR} stays in memory: rollback, begun by ") and kit.store.open(PAIR).is_loaded()
 
 
 def test_half_a_backup_is_not_restored(kit, tmp_path):
