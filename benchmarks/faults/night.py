@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 from benchmarks.faults.commands import Begun, Command
 from benchmarks.faults.place import Place
@@ -51,18 +52,24 @@ def night(place: Place, strike: Strike, commands: Sequence[Command], folder: Pat
         if early := [command.name for command, run in zip(commands, runs, strict=True) if run.code is not None]:
             raise SystemExit(f"{', '.join(early)} was done before the server was struck.")
         struck = strike.do(place.world.server, runs)
-        for command, run in zip(commands, runs, strict=True):
-            if not command.loops:
-                run.wait(END_SECONDS)
-        for command, run in zip(commands, runs, strict=True):
-            if command.loops:
-                run.until(lambda command=command, run=run: _has_seen(command, run, struck), START_SECONDS)
-                run.interrupt()
-                run.wait(START_SECONDS)
+        for command, run in sorted(zip(commands, runs, strict=True), key=lambda each: each[0].loops):
+            _end(command, run, struck)
         if struck.back is None:
             place.world.server.kill()
             place.world.server.start()
         return [_judged(place, strike, struck, *each) for each in zip(commands, begun, runs, strict=True)]
+
+
+def _end(command: Command, run: Running, struck: Struck) -> None:
+    """By itself, or by Ctrl-C where it loops and has seen how things are. Whoever does not end is killed, and its exit code shows it."""
+    try:
+        if command.loops:
+            with suppress(AssertionError):  # it never saw it: told by the row
+                run.until(lambda: run.code is not None or _has_seen(command, run, struck), START_SECONDS)
+            run.interrupt()
+        run.wait(END_SECONDS)
+    except TimeoutExpired:
+        run.kill()
 
 
 def _has_seen(command: Command, run: Running, struck: Struck) -> bool:
@@ -96,12 +103,13 @@ def _judged(place: Place, strike: Strike, struck: Struck, command: Command, begu
         again="done" if again else "",
         loss=loss,
         remark=remark,
-        wrong=tuple(_wrong(command, struck, code, run, loss)),
+        wrong=tuple(_wrong(command, struck, run, bool(later), loss)),
     )
 
 
-def _wrong(command: Command, struck: Struck, code: int, run: Running, loss: Loss) -> list[str]:
+def _wrong(command: Command, struck: Struck, run: Running, recovered: bool, loss: Loss) -> list[str]:
     """Promises that were broken."""
+    code = run.code
     broken = {
         "a traceback": any("Traceback" in said.text for said in run.err),
         "rows": loss != Loss(),
@@ -109,6 +117,7 @@ def _wrong(command: Command, struck: Struck, code: int, run: Running, loss: Loss
         "an end without a word": code not in (0, INTERRUPTED) and len(run.errors) != 1,
         f"exit code {code}": code not in ((INTERRUPTED,) if command.loops else (0, UNREACHABLE)),
         "ended though the server came back": code == UNREACHABLE and struck.back is not None,
+        "never right again": struck.back is not None and not recovered,
         "no end": struck.back is None and code == 0,
     }
     return [what for what, is_so in broken.items() if is_so]

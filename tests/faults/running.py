@@ -62,9 +62,7 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._signal(signal.SIGKILL)
-        self.wait(30)
+        self.kill()
 
     def calls(self, name: str) -> list[Sign]:
         """Those of one kind that have come to their end."""
@@ -93,6 +91,10 @@ class Running:
     def interrupt(self) -> None:
         """As Ctrl-C does."""
         self._signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        self.wait(30)
 
     def wait(self, seconds: float) -> int:
         """Its exit code. Raises TimeoutExpired where it does not end."""
@@ -123,7 +125,8 @@ class Running:
         return "\n".join(said.text for said in [*self.out[-20:], *self.err[-20:]])
 
     def _signal(self, number: signal.Signals) -> None:
-        os.killpg(self._process.pid, number)
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, number)
 
     def _see_the_end(self) -> None:
         self._process.wait()
