@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scripts import console, options
-from scripts.errors import Unreachable
+from scripts.errors import KitError, UsageError
 
 if TYPE_CHECKING:
     from scripts.health.upkeep import Upkeep
@@ -36,7 +36,9 @@ def ensure_loaded(config: Path, timeout: float, every: float | None, as_json: bo
         try:
             with console.opened(config) as kit:
                 result = job(kit, _upkeep(kit), within=timeout, tell=_tell)
-        except Unreachable as error:
+        except UsageError:
+            raise  # which no waiting mends
+        except KitError as error:
             if every is None:
                 raise
             told = f"error: {error}"
@@ -57,7 +59,9 @@ def ensure_loaded(config: Path, timeout: float, every: float | None, as_json: bo
 @options.config
 @options.as_json
 def compact(config: Path, collection: str, timeout: float, as_json: bool) -> None:
-    """Seal, merge small segments of a collection or alias, and show its segments before and after."""
+    """Seal, merge small segments of a collection or alias, and show its segments before and after.
+
+    Milvus 2.3.5 rewrites the segments of all other collections of the server as well: do it when little is asked."""
     from scripts.jobs.compact import compact as job
 
     with console.opened(config) as kit:

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from scripts.health.indexes import Judgment
 from scripts.health.report import ClusterHealth, HealthReport
 from scripts.health.seen import Load
-from scripts.health.statuses import CollectionHealth
+from scripts.health.statuses import CollectionHealth, Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "promotion_health_"
 
 _WHAT = {
     "timestamp_seconds": "When this look was made.",
-    "cluster_up": "Whether the cluster was seen.",
+    "cluster_up": "Whether the cluster was seen, and all in it that serves.",
     "cluster_seconds": "How long the look at the cluster took.",
     "cluster_unseen_collections": "Collections that the time-out left no time for.",
     "cluster_errors": "What is wrong with the cluster as a whole, such as an alias that points to nothing.",
+    "collections": "Collections by status.",
+    "alias": "1 for each alias and the collection that it points to.",
     "collection_status": "0 healthy, 1 warning, 2 error. Only what has an alias can be 2.",
     "collection_rows": "The true number of rows.",
     "collection_loaded": "Whether it can be searched.",
     "collection_load_progress_ratio": "Of a collection that is being loaded.",
     "collection_segments": "Sealed segments, and the small ones among them.",
-    "collection_growing_rows": "Rows that are in no sealed segment yet.",
+    "collection_growing_rows": "Rows that queries find outside of sealed segments.",
     "collection_replicas": "Copies in memory.",
     "index_coverage_ratio": "Of the rows, how many are searched through the index.",
-    "index_uncovered_rows": "Rows that are searched one by one.",
+    "index_uncovered_rows": "Rows that are searched one by one, at most.",
     "index_judgment": "1 for the judgment that holds: waiting, building or completed.",
 }
 
@@ -53,8 +56,13 @@ def _of_cluster(add: Any, cluster: ClusterHealth) -> None:
     if cluster.failure and not cluster.collections:
         return
     add("cluster_unseen_collections", len(cluster.unseen), cluster=cluster.name)
-    add("cluster_errors", len(cluster.findings), cluster=cluster.name)
+    add("cluster_errors", sum(finding.status is Status.ERROR for finding in cluster.findings), cluster=cluster.name)
+    counted = Counter(each.status for each in cluster.collections)
+    for status in Status:
+        add("collections", counted[status], cluster=cluster.name, status=str(status))
     for each in cluster.collections:
+        for alias in each.seen.aliases:
+            add("alias", 1, cluster=cluster.name, alias=alias, collection=each.seen.name)
         if not each.is_record:
             _of_collection(add, cluster.name, each)
 

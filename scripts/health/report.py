@@ -94,6 +94,8 @@ class HealthReport:
         beside = f" ({records:,} of them ledgers)" if records else ""
         missing = ", ".join(cluster.name for cluster in self.clusters if cluster.failure)
         down = f"; NOT SEEN: {missing}" if missing else ""
+        lost = sum(finding.status is Status.ERROR for cluster in self.clusters for finding in cluster.findings)
+        told += f"; {lost} error{'' if lost == 1 else 's'} of a whole cluster" if lost else ""
         return f"{sum(counts.values()):,} collections{beside} on {seen} of {len(self.clusters)} clusters: {told}{down}."
 
     def facts(self) -> dict[str, Any]:

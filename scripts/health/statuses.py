@@ -120,15 +120,25 @@ def examine(seen: Seen) -> CollectionHealth:
     stamp, findings = None, []
     if Pair.parse(seen.name):
         try:
-            stamp = Stamp.read(seen.name, dict(seen.properties))
+            stamp = _read(seen)
         except Refused as error:
             findings.append(Finding(Status.WARNING, error.what.rstrip("."), error.hint or "Look at its properties."))
     indexes = tuple(judge(seen, index) for index in seen.indexes or ())
     findings += [*_of_indexes(seen, indexes), *_of_failures(seen)]
     if seen.aliases:
-        findings += [*_of_load(seen), *_of_what_is_unknown(seen, indexes), *_of_rows(seen, stamp), *_of_coverage(indexes)]
+        findings += [*_of_load(seen), *_of_what_is_unknown(seen, indexes), *_of_rows(seen, stamp), *_of_coverage(seen, indexes)]
         findings += [*_of_stamp(seen, stamp), *_of_segments(seen)]
     return CollectionHealth(seen, stamp, indexes, tuple(sorted(findings, key=lambda finding: -finding.status)))
+
+
+def _read(seen: Seen) -> Stamp | None:
+    stamp = Stamp.read(seen.name, dict(seen.properties))
+    try:
+        if stamp:
+            stamp.missing_shards  # noqa: B018
+    except ValueError:
+        raise Refused(f"The stamp of {seen.name} names a shard that cannot be read.") from None
+    return stamp
 
 
 def lost(collections: Iterable[CollectionHealth], aliases: Iterable[str]) -> Iterator[Finding]:
@@ -196,13 +206,14 @@ def _of_rows(seen: Seen, stamp: Stamp | None) -> Iterator[Finding]:
     proved = stamp.content.rows if stamp and stamp.content else None
     if seen.rows == 0 and proved != 0:
         what = f"it has no rows{f'; {proved:,} were proved' if proved else ''}"
-        yield Finding(Status.ERROR if proved else Status.WARNING, what, "`rollback` leaves it; `catch-up` fills it." if stamp else "Fill it.")
+        remedy = f"`rollback` leaves it; `catch-up {seen.name}` fills it." if stamp else "Fill it."
+        yield Finding(Status.ERROR if proved else Status.WARNING, what, remedy)
     elif proved is not None and stamp and stamp.read_content == stamp.content and seen.rows != proved:
         what = f"it has {seen.rows:,} rows; {proved:,} were proved"
         yield Finding(Status.WARNING, what, f"`catch-up {seen.name}` makes it equal to the source again.")
 
 
-def _of_coverage(indexes: tuple[IndexHealth, ...]) -> Iterator[Finding]:
+def _of_coverage(seen: Seen, indexes: tuple[IndexHealth, ...]) -> Iterator[Finding]:
     for each in indexes:
         if not each.index.vector or each.judgment is not Judgment.BUILDING or each.uncovered_rows is None or each.coverage is None:
             continue
@@ -210,7 +221,8 @@ def _of_coverage(indexes: tuple[IndexHealth, ...]) -> Iterator[Finding]:
             continue
         status = Status.ERROR if each.coverage <= 100 * (1 - FELT_SHARE) else Status.WARNING
         what = f"the index of {each.index.field} covers {each.coverage:g}% of the rows: {each.uncovered_rows:,} are searched one by one"
-        yield Finding(status, what, "Write less for a while, or `compact` it, which seals and merges; if it stands still, look at the index nodes.")
+        remedy = f"Write less for a while: it catches up by itself. If not, `compact {seen.name}` seals and merges; then look at the index nodes."
+        yield Finding(status, what, remedy)
 
 
 def _of_stamp(seen: Seen, stamp: Stamp | None) -> Iterator[Finding]:

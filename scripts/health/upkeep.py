@@ -16,6 +16,14 @@ class Loading:
     progress: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """A job of the server, and the segments that there were when it began, by their numbers."""
+
+    number: int
+    segments: frozenset[int]
+
+
 class Upkeep(Protocol):
     """Work on collections, by their physical names."""
 
@@ -33,11 +41,15 @@ class Upkeep(Protocol):
         """Whether all that is sealed is; what is not is left out when segments are merged (2.3.5)."""
         ...
 
-    def begin_compacting(self, collection: str) -> int | None:
-        """The number of the job; None where the server does that by itself."""
+    def begin_compacting(self, collection: str) -> Compaction | None:
+        """None where the server does that by itself. Safe to repeat. 2.3.5 compacts all of its collections, whichever it is asked for."""
         ...
 
-    def is_compacted(self, job: int) -> bool: ...
+    def is_compacted(self, job: Compaction) -> bool: ...
+
+    def has_left_some_out(self, job: Compaction) -> bool:
+        """Whether segments were no part of it: a server leaves out those that it is compacting at that moment anyway, each by itself (2.3.5)."""
+        ...
 
     def segments(self, collection: str) -> tuple[Segment, ...] | None:
         """None where the server does not tell them."""

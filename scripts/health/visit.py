@@ -14,7 +14,7 @@ from scripts.health.seen import Inspection, Seen
 from scripts.health.statuses import CollectionHealth, Finding, Status, examine, lost
 
 # A strong count waits for 200 to 400 ms (2.3.5) and costs little: so many wait beside each other.
-LOOKS_AT_ONCE = 16
+LOOKS_AT_ONCE = 32
 # Of the time-out: after this share no collection is begun, so that those that were begun can end.
 BEGIN_SHARE = 0.7
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scripts.errors import Inconclusive, Refused
@@ -14,6 +15,8 @@ from scripts.health.upkeep import Upkeep
 from scripts.ports import VectorStore
 
 POLL_SECONDS = 0.5
+# What was upserted lately is mostly being compacted already when it is asked for, and joins the next pass.
+PASSES = 5
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,14 @@ def compact(store: VectorStore, upkeep: Upkeep, name: str, *, within: float, tel
             time.sleep(POLL_SECONDS)
 
     upkeep.seal(collection)
-    wait(lambda: upkeep.is_indexed(collection))
-    job = upkeep.begin_compacting(collection)
-    if job is not None:
-        tell(f"{collection}: compaction {job} has begun")
-        wait(lambda: upkeep.is_compacted(job))
+    for _ in range(PASSES):
+        wait(lambda: upkeep.is_indexed(collection))
+        if (job := upkeep.begin_compacting(collection)) is None:
+            break
+        tell(f"{collection}: compaction {job.number} of {len(job.segments)} segments has begun")
+        wait(partial(upkeep.is_compacted, job))
+        if not upkeep.has_left_some_out(job):
+            break
     return Compacted(collection, _stored(before), _stored(upkeep.segments(collection)))
 
 

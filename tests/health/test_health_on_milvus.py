@@ -150,8 +150,8 @@ def test_what_the_time_out_leaves_no_time_for_is_said(address):
     assert not cluster.unseen or cluster.unseen[0] == PRODUCTION
 
 
-def test_rows_that_no_index_covers_make_production_red_until_it_has_caught_up(address):
-    """By the true count, whatever `state` says: growing, then sealed, then deleted. milvus-lite keeps its index up to date."""
+def test_rows_that_no_index_covers_make_production_red(address):
+    """By the true count, whatever `state` says. milvus-lite keeps its index up to date."""
     with store(address) as opened:
         world.write(opened, PRODUCTION, range(ROWS, 2 * ROWS))
     each = seen(address)
@@ -162,13 +162,6 @@ def test_rows_that_no_index_covers_make_production_red_until_it_has_caught_up(ad
     assert (each.seen.rows, each.indexes[0].judgment, each.indexes[0].coverage, each.status) == (2 * ROWS, Judgment.BUILDING, 50, Status.ERROR)
     assert any(f"{ROWS:,} are searched one by one" in finding.reason for finding in each.findings)
     assert (each.growing_segments, each.seen.growing_rows) == (None, ROWS)
-    with store(address) as opened:
-        opened.open(PRODUCTION).flush()
-        each = _when(address, lambda each: each.indexes[0].judgment is Judgment.COMPLETED)
-        assert (each.indexes[0].coverage, each.seen.growing_rows) == (100, 0)
-        opened.open(PRODUCTION).delete(list(range(1_500)))
-        each = seen(address)
-        assert (each.seen.rows, each.seen.stored_rows, each.indexes[0].coverage) == (2 * ROWS - 1_500, 2 * ROWS, 100)
 
 
 def _when(address, is_so):
@@ -255,6 +248,8 @@ def test_compact_merges_small_segments_and_loses_no_row(address, run):
     if address.kind == "lite":
         assert (facts["before"], facts["after"], seen(address).seen.rows) == (None, None, rows)
         return
-    assert facts["before"]["small"] >= 3 and facts["after"]["segments"] < facts["before"]["segments"]
+    assert facts["before"]["small"] >= 2 and facts["after"]["segments"] < facts["before"]["segments"]
     each = _when(address, lambda each: each.indexes[0].judgment is Judgment.COMPLETED)
     assert each.seen.rows == rows
+    again = json.loads(run("compact", PRODUCTION).stdout)  # with nothing left to merge
+    assert again["before"] == again["after"] == facts["after"]

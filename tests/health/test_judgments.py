@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import click
 import pytest
 
+from scripts.cli import main
 from scripts.health import metrics
 from scripts.health.indexes import Judgment, judge
 from scripts.health.report import ClusterHealth, HealthReport
-from scripts.health.seen import FieldSeen, IndexSeen, Load, Seen, Segment
+from scripts.health.seen import Because, FieldSeen, Gap, IndexSeen, Load, Seen, Segment
 from scripts.health.statuses import Status, examine, lost
+from scripts.health.visit import _UNLISTED
 from scripts.layout import Index
 from scripts.pair import Content, State
 from tests.test_pair import stamp
@@ -100,6 +104,11 @@ def test_with_several_vector_indexes_each_has_its_own_coverage():
     assert [(judge(seen, each).judgment, judge(seen, each).coverage) for each in seen.indexes] == [(Judgment.COMPLETED, 100), (Judgment.BUILDING, 40)]
 
 
+WHOLE = stamp(
+    promoted_at=NOW,
+    shards={"0-of-1": Content(rows=100_000, fingerprint="0" * 16, skipped=0, read_at=NOW)},
+    content=Content(rows=100_000, fingerprint="0" * 16, skipped=0, read_at=NOW),
+)
 GOOD = stamp(state=State.PRODUCTION, promoted_at=NOW, content=Content(rows=100_000, fingerprint="0" * 16, skipped=0, read_at=NOW))
 WELL = collection(100_000, index(100_000, 100_000), (INDEXED,), properties=GOOD.properties())
 
@@ -121,6 +130,18 @@ FAULTS = {
     "IVF_FLAT/COSINE, and HNSW/COSINE was stamped": (replace(WELL, indexes=(index(100_000, 100_000, kind="IVF_FLAT"),)), Status.WARNING),
     "16 small segments": (replace(WELL, segments=(INDEXED, *[Segment(10, loaded=True)] * 16)), Status.WARNING),
     "not known whether it is loaded": (replace(WELL, load=Load.UNKNOWN, rows=None), Status.WARNING),
+    "not known: rows, segments (it hangs)": (
+        replace(WELL, rows=None, unknown=tuple(Gap(what, Because.FAILED, "it hangs") for what in ("rows", "segments"))),
+        Status.ERROR,
+    ),
+    "not known: rows (not permitted: it takes Query)": (
+        replace(WELL, rows=None, unknown=(Gap("rows", Because.NOT_PERMITTED, "not permitted: it takes Query"),)),
+        Status.WARNING,
+    ),
+    "covers the rows is not known": (
+        replace(WELL, segments=None, growing_rows=None, indexes=(index(95_000, 110_000, 85_000),)),
+        Status.WARNING,
+    ),
 }
 
 
@@ -138,8 +159,43 @@ def test_each_fault_of_what_serves_has_a_reason_and_a_remedy(reason):
 def test_only_what_has_an_alias_is_ever_red(reason):
     """A retired pair that is not loaded, half indexed or empty rings nobody."""
     found = examine(replace(FAULTS[reason][0], aliases=()))
-    assert found.status is (Status.WARNING if reason == "has failed" else Status.HEALTHY)
+    assert found.status is (Status.WARNING if reason in ("has failed", "not known: rows, segments (it hangs)") else Status.HEALTHY)
     assert _report(found).exit_code == 0
+
+
+@pytest.mark.parametrize("state", [State.BUILDING, State.BUILT, State.VALIDATED, State.REJECTED])
+@pytest.mark.parametrize("served", [{}, {"promoted_at": NOW}, {"promoted_at": NOW, "retired_at": NOW}])
+def test_no_stamp_makes_a_collection_red_without_an_alias(state, served):
+    """Whatever it says of itself; and with the alias it is red, whatever it says."""
+    told = GOOD.changed(state=state, promoted_at=None, retired_at=None).changed(**served)
+    ill = replace(WELL, load=Load.NOT_LOADED, rows=None, properties=told.properties())
+    assert examine(replace(ill, aliases=())).status is not Status.ERROR
+    assert examine(ill).status is examine(replace(ill, aliases=("somebody_elses",))).status is Status.ERROR
+
+
+def test_every_command_in_a_remedy_is_one_of_the_kit():
+    """Parsed by the command line itself, with the arguments that the remedy gives."""
+    retired = replace(WELL, aliases=())
+    findings = [finding for seen, _ in FAULTS.values() for finding in examine(seen).findings]
+    findings += [*lost([examine(retired)], []), *examine(replace(WELL, rows=99_999, properties=WHOLE.properties())).findings, _UNLISTED]
+    words = {tuple(quoted.split()) for finding in findings for quoted in re.findall(r"`([^`]+)`", finding.remedy)} - {("reader",)}
+    assert {word[0] for word in words} == {"ensure-loaded", "compact", "catch-up", "rollback", "roles"}
+    for name, *arguments in words:
+        command = main.commands[name]
+        if isinstance(command, click.Group):
+            command = command.commands[arguments.pop(0)]
+        if arguments or name != "compact":
+            command.make_context(name, arguments)
+
+
+def test_what_is_unknown_is_told_once_for_all_that_do_not_serve():
+    """With how many there are; a milvus-lite file says once what it never has."""
+    denied = Gap("segments", Because.NOT_PERMITTED, "not permitted")
+    quiet = [examine(replace(WELL, name=f"q{n}", aliases=(), segments=None, unknown=(denied,))) for n in range(3)]
+    lite = examine(replace(WELL, segments=None, replicas=None, growing_rows=None, unknown=(Gap("segments", Because.ABSENT, "milvus-lite has none"),)))
+    lines = HealthReport((ClusterHealth("eu", "", (*quiet, lite)),), NOW).lines()
+    assert "  not known of 3 without an alias: segments (not permitted)" in lines and "  not known: segments (milvus-lite has none)" in lines
+    assert lite.status is Status.HEALTHY
 
 
 def test_the_tail_that_a_server_never_indexes_is_not_worth_a_warning():
@@ -148,11 +204,14 @@ def test_the_tail_that_a_server_never_indexes_is_not_worth_a_warning():
     assert (found.indexes[0].judgment, found.indexes[0].uncovered_rows, found.status) == (Judgment.BUILDING, 700, Status.HEALTHY)
 
 
-def test_a_broken_stamp_is_told_and_hides_nothing():
+@pytest.mark.parametrize(
+    "properties, told", [({"promotion.format": "9"}, "format 9"), (WHOLE.changed(shards={"1/1": WHOLE.content}).properties(), "shard")]
+)
+def test_a_broken_stamp_is_told_and_hides_nothing(properties, told):
     """The figures are judged as those of any other collection."""
-    found = examine(replace(WELL, properties={"promotion.format": "9"}))
+    found = examine(replace(WELL, properties=properties))
     assert (found.status, found.stamp, found.indexes[0].judgment) == (Status.WARNING, None, Judgment.COMPLETED)
-    assert "format 9" in found.findings[0].reason
+    assert told in found.findings[0].reason
 
 
 def test_an_alias_that_points_to_nothing_is_an_error_of_the_cluster():
@@ -160,7 +219,8 @@ def test_an_alias_that_points_to_nothing_is_an_error_of_the_cluster():
     there = examine(replace(WELL, aliases=()))
     (finding,) = lost([there], [])
     assert finding.status is Status.ERROR and "shop_prod points to nothing" in finding.reason and f"rollback --to {NAME}" in finding.remedy
-    assert HealthReport((ClusterHealth("eu", "http://eu", (there,), (finding,)),), NOW).exit_code == 1
+    report = HealthReport((ClusterHealth("eu", "http://eu", (there,), (finding,)),), NOW)
+    assert report.exit_code == 1 and report.summary().endswith("1 healthy, 0 warning, 0 error; 1 error of a whole cluster.")
 
     def retired(name, days):
         left = GOOD.changed(retired_at=NOW + timedelta(days=days))

@@ -14,13 +14,14 @@ from scripts.adapters.milvus.inspection import MilvusInspection
 from scripts.health.report import HealthReport
 from scripts.jobs.health import Place
 from scripts.jobs.health import health as job
-from scripts.pair import Content, State
+from scripts.pair import Content, Stamp, State
 from scripts.records import Rows
 from tests.test_pair import stamp
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 RETIRED, PRODUCTION, BUILDING, LEDGER, STRANGER = "shop_v1_00000001", "shop_v2_00000002", "shop_v3_00000003", "shop_prod_ledger_1", "stranger"
 ROWS = 3_000
+SERVED = {"content": Content(rows=ROWS, fingerprint="0" * 16, skipped=0, read_at=NOW), "promoted_at": NOW}
 
 
 def write(store: MilvusStore, name: str, keys: range) -> None:
@@ -29,21 +30,24 @@ def write(store: MilvusStore, name: str, keys: range) -> None:
     store.open(name).write(rows, np.random.default_rng(len(keys)).normal(size=(len(keys), 8)).astype(np.float32))
 
 
+def build(store: MilvusStore, name: str, made: Stamp) -> None:
+    store.create(name, made.layout, made.properties())
+    write(store, name, range(ROWS))
+    collection = store.open(name)
+    for step in (collection.flush, collection.build_index, collection.load):
+        step()
+
+
 def furnish(store: MilvusStore) -> None:
-    whole = Content(rows=ROWS, fingerprint="0" * 16, skipped=0, read_at=NOW)
-    served = {"content": whole, "promoted_at": NOW}
     for name, made in (
-        (RETIRED, stamp(**served, retired_at=NOW)),
-        (PRODUCTION, stamp(**served, state=State.VALIDATED, replaces=RETIRED)),
+        (RETIRED, stamp(**SERVED, retired_at=NOW)),
+        (PRODUCTION, stamp(**SERVED, state=State.VALIDATED, replaces=RETIRED)),
         (BUILDING, stamp()),
     ):
-        store.create(name, made.layout, made.properties())
         if made.content:
-            write(store, name, range(ROWS))
-            collection = store.open(name)
-            collection.flush()
-            collection.build_index()
-            collection.load()
+            build(store, name, made)
+        else:
+            store.create(name, made.layout, made.properties())
     store.open(RETIRED).release()
     store.point("shop_prod", PRODUCTION)
     store.claim(LEDGER, "0" * 8, {})

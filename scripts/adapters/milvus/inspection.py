@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 
 from pymilvus import DataType
 
-from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
+from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection, NotPermitted
 from scripts.adapters.milvus.store import MilvusStore
 from scripts.addresses import shown
 from scripts.errors import KitError, Refused, Unreachable
@@ -49,9 +48,7 @@ class MilvusInspection:
     def aliases(self) -> dict[str, str] | None:
         try:
             names = self._milvus.call("list_aliases")["aliases"]
-        except Unreachable as error:
-            if not _is_denied(error):
-                raise
+        except NotPermitted:
             return None
         targets = {name: self._target(name) for name in names}
         return {name: target for name, target in targets.items() if target}
@@ -69,10 +66,14 @@ class MilvusInspection:
         fields = tuple(map(_field, described["fields"]))
         pieces = _Pieces(lambda: self._exists(name))
         state = pieces.get("load state", lambda: self._milvus.call("get_load_state", name)) or {}
-        loaded, embedded = load_of(state) is Load.LOADED, self._milvus.embedded
+        load, rows, growing = load_of(state), None, None
+        if not state:  # who may not see it may well be answered, which says the same
+            rows, growing = pieces.get("rows", lambda: self._count(name)) or (None, None)
+            load = load if rows is None else Load.LOADED
+        loaded, embedded = load is Load.LOADED, self._milvus.embedded
         partitions = pieces.get("partitions", lambda: self._partitions(name, described))
         indexes = pieces.get("indexes", lambda: self._indexes(name, fields))
-        segments = replicas = rows = growing = None
+        segments = replicas = None
         if embedded:
             pieces.lacks("segments and replicas", "milvus-lite has none")
         else:
@@ -80,14 +81,14 @@ class MilvusInspection:
         stored = pieces.get("stored rows", lambda: self._stored(name)) if segments is None else _stored(segments)
         if loaded and not embedded:
             replicas = pieces.get("replicas", lambda: len(self._milvus.call("describe_replica", name)))
-        if loaded:  # last, because it is what hangs where nobody answers queries
+        if loaded and rows is None:  # last, because it is what hangs where nobody answers queries
             rows, growing = pieces.get("rows", lambda: self._count(name)) or (None, None)
         return Seen(
             name=name,
             rows=rows,
             stored_rows=stored,
             growing_rows=growing,
-            load=load_of(state),
+            load=load,
             progress=int(state["progress"]) if "progress" in state else None,
             partitions=partitions,
             fields=fields,
@@ -153,13 +154,11 @@ class _Pieces:
             return None
         try:
             return ask()
+        except NotPermitted as error:
+            self.unknown.append(Gap(what, Because.NOT_PERMITTED, _missing(error)))
         except Unreachable as error:
-            why = error.what.rstrip(".")
-            if _is_denied(error):
-                self.unknown.append(Gap(what, Because.NOT_PERMITTED, _missing(error)))
-            else:
-                self._silent = why
-                self.unknown.append(Gap(what, Because.FAILED, why))
+            self._silent = error.what.rstrip(".")
+            self.unknown.append(Gap(what, Because.FAILED, self._silent))
         except KitError as error:
             if not self._exists():
                 raise Refused("It was dropped during the look.") from None
@@ -167,14 +166,8 @@ class _Pieces:
         return None
 
 
-def _is_denied(error: Unreachable) -> bool:
-    return "does not permit" in error.what
-
-
-def _missing(error: Unreachable) -> str:
-    """What 2.3.5 says that the user lacks: "It takes GetStatistics, which builder may: …"."""
-    named = re.search(r"It takes (\w+)", error.hint)
-    return f"not permitted: it takes {named[1]}" if named else "not permitted"
+def _missing(error: NotPermitted) -> str:
+    return f"not permitted: it takes {error.privilege}" if error.privilege else "not permitted"
 
 
 def _stored(segments: Iterable[Segment]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scripts.adapters.milvus.inspection import load_of, segments_of
 from scripts.adapters.milvus.store import MilvusStore
 from scripts.health.seen import Load, Segment
-from scripts.health.upkeep import Loading
+from scripts.health.upkeep import Compaction, Loading
 
 
 class MilvusUpkeep:
@@ -28,12 +28,18 @@ class MilvusUpkeep:
         indexes = (self._milvus.call("describe_index", collection, name) for name in self._milvus.call("list_indexes", collection))
         return not any(index["pending_index_rows"] for index in indexes if index)
 
-    def begin_compacting(self, collection: str) -> int | None:
-        # milvus-lite compacts after each flush, and answers a request without doing anything (3.2.2).
-        return None if self._milvus.embedded else int(self._milvus.call("compact", collection))
+    def begin_compacting(self, collection: str) -> Compaction | None:
+        if self._milvus.embedded:  # compacts after each flush, and answers a request without doing anything (3.2.2)
+            return None
+        stored = frozenset(segment.segment_id for segment in self._milvus.call("list_persistent_segments", collection))
+        return Compaction(int(self._milvus.call("compact", collection)), stored)
 
-    def is_compacted(self, job: int) -> bool:
-        return str(self._milvus.call("get_compaction_state", job)) == "Completed"
+    def is_compacted(self, job: Compaction) -> bool:
+        return str(self._milvus.call("get_compaction_state", job.number)) == "Completed"
+
+    def has_left_some_out(self, job: Compaction) -> bool:
+        merged = {segment for plan in self._milvus.call("get_compaction_plans", job.number).plans for segment in plan.sources}
+        return not job.segments <= merged
 
     def segments(self, collection: str) -> tuple[Segment, ...] | None:
         if self._milvus.embedded:
