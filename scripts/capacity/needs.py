@@ -21,12 +21,21 @@ OF_UNKNOWN_LENGTH = 64
 # Loaded, a segment keeps each key a second time, with where its row is (segcore, OffsetOrderedArray: 8 bytes beside the key).
 _ROW_OF_KEY_BYTES = 8
 
-# dataCoord.segment.maxSize is 512 MB on 2.3.5 and 1,024 MB on 2.6.
+# The largest segment: dataCoord.segment.maxSize is 512 MB on 2.3.5 and 1,024 MB on 2.6.
 SEGMENT_BYTES = 2**30
-# A list of IVF has at least this many vectors, or knowhere makes fewer lists (MIN_POINTS_PER_CENTROID).
-_LEAST_IN_A_LIST = 40
+# Compaction makes them as large as that; here the smaller ones, of which there are more. What does not fill one stays as flush has left it:
+# sealProportion of maxSize, which is 0.23 on 2.3.5 and 0.12 on 2.6.
+COMPACTED_BYTES, FLUSHED_BYTES = 2**29, 118 * 2**20
+# A list of IVF has at least this many vectors, or knowhere makes fewer lists (ivf.cc, MIN_POINTS_PER_CENTROID, 2.2.3).
+_LEAST_IN_A_LIST = 39
+# Each list is an allocation of jemalloc, which Milvus brings: a large one begins anywhere within a page (its config.cache_oblivious, 5.3), and the
+# sizes of small ones are four to a doubling.
+_PAGE_BYTES, _LARGE_ALLOCATION, _SMALL_SLACK = 4096, 14_336, 1 / 12
 # AUTOINDEX is HNSW with these links on a server of one's own (2.3.5).
 _AUTOINDEX_LINKS = 18
+# An upsert is a delete as well. Until a compaction, a segment has each in memory, in blocks of so many (segcore, DeletedRecord::
+# deprecated_size_per_chunk; the size of a block as jemalloc's own statistics show it, 2.3.5).
+_DELETES_IN_A_BLOCK, _BLOCK_BYTES = 32_768, 3 * 2**18
 # What DiskANN keeps in memory of the raw vectors, as milvus.yaml has it: PQCodeBudgetGBRatio and SearchCacheBudgetGBRatio (2.3.5). Its graph
 # on disk has MaxDegree 56.
 _DISKANN_SHARE, _DISKANN_DEGREE = 0.125 + 0.1, 56
@@ -66,6 +75,13 @@ class Shape:
         """Of a full one."""
         return max(1, SEGMENT_BYTES // (self.vector + self.stored_scalars))
 
+    def segments(self, rows: int) -> list[tuple[int, int]]:
+        """How many there are, of how many rows each: compacted ones, those that flush has left, and a last one."""
+        width = self.vector + self.stored_scalars
+        full, flushed = max(1, COMPACTED_BYTES // width), max(1, FLUSHED_BYTES // width)
+        rest = rows % full
+        return [(rows // full, full), (rest // flushed, flushed), (int(rest % flushed > 0), rest % flushed)]
+
 
 @dataclass(frozen=True, slots=True)
 class IndexBytes:
@@ -85,6 +101,7 @@ class Need:
     """As stored. In memory they are a part of the index."""
     stored_scalars: int
     loaded_scalars: int
+    """With the deletes that upserts have left."""
     index: IndexBytes
 
     @property
@@ -108,7 +125,7 @@ def need(shape: Shape, rows: int) -> Need:
         rows=rows,
         vectors=rows * shape.vector,
         stored_scalars=rows * shape.stored_scalars,
-        loaded_scalars=rows * shape.loaded_scalars,
+        loaded_scalars=rows * shape.loaded_scalars + _deletes(shape, rows),
         index=_index(shape, rows),
     )
 
@@ -118,13 +135,20 @@ def segment_memory(shape: Shape) -> int:
     return need(shape, shape.rows_per_segment).memory
 
 
+def _deletes(shape: Shape, rows: int) -> int:
+    """Of the segments that nothing was compacted into yet."""
+    _, *flushed = shape.segments(rows)
+    return sum(count * math.ceil(rows_each / _DELETES_IN_A_BLOCK) for count, rows_each in flushed) * _BLOCK_BYTES
+
+
 def _index(shape: Shape, rows: int) -> IndexBytes:
     vector, params = shape.vector, shape.index.build_params()
     match shape.index.type:
         case IndexType.FLAT:
             return IndexBytes(memory=rows * vector, stored=0)
         case IndexType.IVF_FLAT:
-            return _lists(shape, rows, vector)
+            # To give a vector back, knowhere remembers where it is (ivf.cc, make_direct_map).
+            return _lists(shape, rows, vector, beside=_length(shape), only_in_memory=8)
         case IndexType.IVF_SQ8:
             return _lists(shape, rows, shape.dimension)
         case IndexType.IVF_PQ:
@@ -136,30 +160,34 @@ def _index(shape: Shape, rows: int) -> IndexBytes:
 
 
 def _graph(shape: Shape, rows: int, links: int) -> IndexBytes:
-    """HNSW as knowhere's hnswlib lays it out (hnswalg.h, the version of Milvus 2.3).
+    """HNSW as knowhere's hnswlib lays it out when it is loaded (hnswalg.h, loadIndex, knowhere 2.2.3, which is Milvus 2.3's).
 
     On the lowest level, for each vector: 4·d bytes, 2·M links and their count; for COSINE its length. A vector is on another level with
-    probability 1/M, so it has 1/(M−1) of them on average, each of M links and a count. Only in memory: where those levels are (8), how many there
-    are (4) and a mutex (40).
+    probability 1/M, so it has 1/(M−1) of them on average, each of M links and a count. Only in memory: where those levels are (8) and how many there
+    are (4). Mutexes (40 bytes each) has only the index that is being built.
     """
     higher = (4 * links + 4) / max(1, links - 1)
-    length = 4 if shape.index.metric is Metric.COSINE else 0
-    lowest = shape.vector + 4 * 2 * links + 4 + length
-    return IndexBytes(memory=rows * (lowest + higher + 8 + 4 + 40), stored=rows * (lowest + higher + 4))
+    lowest = shape.vector + 4 * 2 * links + 4 + _length(shape)
+    return IndexBytes(memory=rows * (lowest + higher + 8 + 4), stored=rows * (lowest + higher + 4))
 
 
-def _lists(shape: Shape, rows: int, code: float) -> IndexBytes:
-    """IVF as faiss lays it out (InvertedLists.h, IndexFlat.h): a code and an id of 8 bytes for each vector, and in each segment the centres of its
-    lists, 4·d bytes each. Of scalar quantisation a code is d bytes, of product quantisation m·nbits/8; their tables are smaller than a list's centre
-    times 256."""
-    full, rest = divmod(rows, shape.rows_per_segment)
-    lists = full * _number_of_lists(shape, shape.rows_per_segment) + (_number_of_lists(shape, rest) if rest else 0)
-    size = rows * (code + 8) + lists * shape.vector
-    return IndexBytes(memory=size, stored=size)
+def _length(shape: Shape) -> int:
+    """Of a vector that is compared by its direction, beside it."""
+    return 4 if shape.index.metric is Metric.COSINE else 0
 
 
-def _number_of_lists(shape: Shape, rows: int) -> int:
-    return max(1, min(shape.index.build_params()["nlist"], rows // _LEAST_IN_A_LIST))
+def _lists(shape: Shape, rows: int, code: float, beside: int = 0, only_in_memory: int = 0) -> IndexBytes:
+    """IVF as faiss lays it out (InvertedLists.h, IndexFlat.h): a code, what is `beside` it and an id of 8 bytes for each vector, and in each segment
+    the centres of its lists, 4·d bytes each. Of scalar quantisation a code is d bytes, of product quantisation m·nbits/8; their tables are smaller
+    than a list's centre times 256. In memory each list has some slack of its allocation."""
+    stored = memory = 0.0
+    for count, rows_each in shape.segments(rows):
+        lists = max(1, min(shape.index.build_params()["nlist"], rows_each // _LEAST_IN_A_LIST))
+        codes = rows_each * code
+        slack = lists * _PAGE_BYTES if codes > lists * _LARGE_ALLOCATION else codes * _SMALL_SLACK
+        stored += count * (rows_each * (code + beside + 8) + lists * shape.vector)
+        memory += count * (rows_each * only_in_memory + slack)
+    return IndexBytes(memory=stored + memory, stored=stored)
 
 
 def _diskann(shape: Shape, rows: int) -> IndexBytes:
