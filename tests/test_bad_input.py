@@ -363,10 +363,10 @@ def test_a_milvus_lite_file_that_another_process_holds(lite_shop, tmp_path):
     import subprocess
     import sys
 
-    holder = "import sys; from scripts.adapters.milvus import MilvusStore\nwith MilvusStore(sys.argv[1]) as s: print('open', flush=True); sys.stdin.read()"
+    holder = "import sys; from scripts.adapters.milvus import MilvusStore\nwith MilvusStore(sys.argv[1]) as s: s.connect(); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", holder, lite_shop.milvus_uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"open\n"
-        assert "another process may hold it" in refusal(lite_shop.run("status"), 5)
+        assert f"process {process.pid} (" in (line := refusal(lite_shop.run("status"), 5)) and "holds it" in line
         process.stdin.close()
 
 

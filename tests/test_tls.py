@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 import pytest
-from pymilvus.client.connection_manager import ConnectionManager
 
 from scripts import config
 from scripts.errors import KitError, Unreachable, UsageError
@@ -55,14 +54,6 @@ def world(milvus_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         milvus = {way: running.enter_context(MilvusServer(folder / f"milvus-{way}", milvus_wheel, tls=tls)).uri for way, tls in ways.items()}
         mlflow = {way: running.enter_context(MlflowServer(folder / f"mlflow-{way}", tls=ways[way])).uri for way in ("one-way", "mutual", "expired")}
         yield World(milvus, mlflow, {name: str(path) for name, path in files.items()})
-
-
-@pytest.fixture(autouse=True)
-def no_earlier_connection() -> Iterator[None]:
-    """pymilvus hands out the connection that it has to an address, whatever files the next client names (3.0.2)."""
-    ConnectionManager.get_instance().close_all()
-    yield
-    ConnectionManager.get_instance().close_all()
 
 
 def collections(uri: str, **variables: str) -> list[str]:

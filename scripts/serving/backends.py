@@ -41,10 +41,8 @@ class Backends:
 def opened(timeout: float, models: Path | None) -> Iterator[Backends]:
     """As the environment names them; embedded parts are below the current folder, as for the commands."""
     environment = config.environment(Path.cwd())
-    store = wiring.open_store(environment, patience=timeout)
-    try:
+    with wiring.open_store(environment, patience=timeout) as store:
+        store.connect()
         from scripts.serving.model_files import ModelFiles  # MLflow takes seconds to import; an address that is wrong is told before
 
         yield Backends(store, ModelFiles(environment.mlflow_uri), Path(models or Path(EMBEDDED_FOLDER) / "models"))
-    finally:
-        store.close()

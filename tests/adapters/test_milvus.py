@@ -322,12 +322,13 @@ def test_a_killed_server_is_waited_for_and_keeps_the_last_stamp(empty_milvus_ser
 
 def test_a_dead_address_and_a_wrong_token_are_told_apart(milvus_server):
     """The server gives the same error for both (2.3.5)."""
-    with pytest.raises(Unreachable, match="Nothing answers"):
-        MilvusStore("http://127.0.0.1:9", "root:Milvus")
-    with pytest.raises(Unreachable, match="does not let us in"):
-        MilvusStore(milvus_server.uri, "root:wrong")
-    with pytest.raises(UsageError, match="neither an address"):
-        MilvusStore("milvus", "")
+    for uri, token, kind, told in (
+        ("http://127.0.0.1:9", "root:Milvus", Unreachable, "Nothing answers"),
+        (milvus_server.uri, "root:wrong", Unreachable, "does not let us in"),
+        ("milvus", "", UsageError, "neither an address"),
+    ):
+        with MilvusStore(uri, token) as store, pytest.raises(kind, match=told):
+            store.collections()
 
 
 def test_reading_sees_what_was_written_a_moment_ago(store):

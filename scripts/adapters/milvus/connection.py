@@ -1,128 +1,124 @@
-"""The connection to Milvus: made once, calls with a time limit, every failure in one clear line."""
+"""The connection to Milvus: one place for all calls, each with a time limit, repeated where that does no harm, every failure in one clear line."""
 
 from __future__ import annotations
 
-import logging
-import re
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
+from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import grpc
-from pymilvus import MilvusClient
-from pymilvus.client.types import Status
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
-from scripts import roles
-from scripts.adapters.milvus import trust
+from scripts.adapters.milvus import faults, repeating, trust
+from scripts.adapters.milvus.client import CONNECT_SECONDS, EMBEDDED, LONGEST_PAUSE_SECONDS, SERVER, Client, be_quiet
+from scripts.adapters.milvus.embedded import Held, databases
+from scripts.adapters.milvus.faults import NotLetIn, NotPermitted
+from scripts.adapters.milvus.line import SHORTEST_CALL_SECONDS, Line
 from scripts.adapters.milvus.raw import Wire
 from scripts.addresses import shown
-from scripts.errors import Refused, Unreachable, UsageError
+from scripts.errors import Unreachable, UsageError
 from scripts.tls import OPEN, TlsFiles
 
-# How long a call that lost its connection is repeated. Every write of the kit is safe to repeat: rows are upserted by key, aliases and
-# properties are set to a value. (pymilvus repeats some calls by itself, and some, like has_collection, not: 3.0.2.)
+__all__ = ["RETRY_SECONDS", "Connection", "NotLetIn", "NotPermitted"]
+
+# How long a call that lost its connection is repeated.
 RETRY_SECONDS = 60.0
 # And how long one is repeated that found the server, but not yet all parts of it: 2.3.5 says that a collection is not loaded, or that nodes
 # are missing, until the session that it had before it was killed ends (30 s).
 RETURN_SECONDS = 120.0
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 3.0
-CONNECT_SECONDS = 10.0
-# With less, a server that is well has no time to answer.
-SHORTEST_CALL_SECONDS = 0.1
-
-NOT_LOADED, TOO_MANY_REQUESTS = 101, 8
-_LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "Retry timeout", "Retry run out", "Fail connecting")
-_DENIED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "auth check failure", "permission deny")
-_RETURNING = (
-    *("node not match", "node not found", "node offline", "node not available", "session not found", "client connection is closing"),
-    *("channel not found", "channel not available", "channel lacks", "no available shard", "shard leader", "not fully loaded", "on recovering"),
-    *("service not ready", "is not ready", "service unavailable", "server is not healthy", "SegmentIDAllocator fail"),
-)
-_BAD_EXPRESSION = ("cannot parse expression", "failed to create query plan", "failed to create expr plan", "unknown field", "unexpected character")
-
-
-class NotLetIn(Unreachable):
-    """The server answers, and does not know this user or password."""
+FIRST_PAUSE_SECONDS = 0.1
 
 
 class Connection:
-    """A MilvusClient behind one door. `embedded` is true for a milvus-lite file.
+    """A MilvusClient behind one door, safe under threads. `embedded` is true for a milvus-lite file.
 
-    A job's call is repeated for as long as a server may need to restart. Who answers queries has less `patience`, in seconds: then all
-    attempts of a call together take no longer than that.
+    Nothing is opened before the first call. A first call that finds no server fails at once; later ones wait for it to come back, for as long as a
+    server may need to restart. Who answers queries has less `patience`, in seconds: then all attempts of a call together, and connecting, take no
+    longer than that.
+
+    A connection that is dead and does not look so is noticed within 20 s of a call's beginning, and before the next call where the last one
+    had no answer in time or nobody has called for 30 s (see `client` and `line`).
     """
 
     def __init__(self, uri: str, token: str, patience: float = RETRY_SECONDS, tls: TlsFiles = OPEN) -> None:
-        # A failed call would print its traceback through this logger; it is told in one line instead.
-        for name in ("pymilvus", "milvus_lite"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        be_quiet()
         self.uri = uri
-        self._tls = tls
+        self.embedded = "://" not in uri
+        self._token, self._tls = token, tls
         self._patience = patience
         self._hurried = patience < RETRY_SECONDS
-        self.embedded = "://" not in uri
-        try:
-            if self.embedded:
-                Path(uri).resolve().parent.mkdir(parents=True, exist_ok=True)
-            # Without the option a connection that was lost for a minute is tried again only after another one.
-            options = {} if self.embedded else {"grpc_options": {"grpc.max_reconnect_backoff_ms": int(LONGEST_PAUSE_SECONDS * 1_000)}}
-            # In a hurry no connection is shared: pymilvus recovers a lost one with all threads waiting, each in turn for as long as connecting may
-            # take (3.0.2), while grpc connects anew by itself and lets calls fail meanwhile.
-            self._client = MilvusClient(uri, token=token, timeout=CONNECT_SECONDS, dedicated=self._hurried, **options, **trust.options(uri, tls))
-            if self._hurried:
-                self._client._get_connection()._on_rpc_error = lambda error: False
-        except OSError as error:
-            raise UsageError(f"MILVUS_URI {shown(uri)!r} cannot be used: {error}.") from None
-        except ConnectionConfigException as error:
-            raise self._unusable(error) from None
-        except (MilvusException, grpc.RpcError, ValueError) as error:
-            raise self._no_connection(error) from None
+        self._held: Held | None = None
+        self._line = Line(self._opened if self.embedded else self._connected, embedded=self.embedded)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def connect(self) -> None:
+        """What the first call would do otherwise. Raises Unreachable where nobody answers or the user is not let in, UsageError where the address or
+        the files for TLS are of no use."""
+        with self.translated("connect"):
+            self._client_by(time.monotonic() + self._patience)
 
     def call(self, method: str, *args: Any, timeout: float | None = RETRY_SECONDS, **kwargs: Any) -> Any:
-        """Calls MilvusClient's `method`, repeated with growing pauses where the connection is lost.
+        """Calls MilvusClient's `method`. Where the connection is lost it is repeated with growing pauses, if it is one of `repeating`.
 
-        `timeout` None is for waits that have no natural limit. Raises Unreachable when the server does not answer in time or denies
-        access, Refused and UsageError for what it says no to.
+        `timeout` None is for waits that have no natural limit. Raises Unreachable when the server does not answer in time or denies access, Refused
+        and UsageError for what it says no to.
         """
-        collection = args[0] if args and isinstance(args[0], str) else ""
+        collection, doing = args[0] if args and isinstance(args[0], str) else "", method.replace("_", " ")
         until = time.monotonic() + self._patience
 
-        def once() -> Any:
+        def ask(method: str, *args: Any, **kwargs: Any) -> Any:
             allowed = max(SHORTEST_CALL_SECONDS, until - time.monotonic()) if self._hurried else timeout
             return getattr(self._client, method)(*args, timeout=allowed, **kwargs)
 
-        return self.patiently(method.replace("_", " "), collection, once)
+        once = partial(ask, method, *args, **kwargs)
+        if repeating.is_harmless(method):
+            return self.patiently(doing, collection, once)
+        if method in repeating.MAKING:
+            return self.patiently(doing, collection, once, partial(repeating.unless_done, ask, method, args, kwargs))
+        return self.patiently(doing, collection, once, partial(self._say_unknown, doing))
 
-    def patiently(self, doing: str, collection: str, call: Callable[[], Any]) -> Any:
-        """What `call` returns, which must be safe to repeat; failures and repetitions as of `call`."""
+    def patiently(self, doing: str, collection: str, call: Callable[[], Any], after_loss: Callable[[], Any] | None = None) -> Any:
+        """What `call` returns, which must be safe to repeat, unless `after_loss` says what to do in its place once its answer was lost. Failures and
+        repetitions as of `call`."""
         began = time.monotonic()
         failing: float | None = None
-        lost = False
+        away = unanswered = False
         pause = FIRST_PAUSE_SECONDS
         with self.translated(doing):
             while True:
+                sent = False
                 try:
-                    return call()
+                    self._client_by(began + self._patience)
+                    sent = True
+                    answer = after_loss() if unanswered and after_loss else call()
+                    self._line.heard()
+                    return answer
                 except (grpc.RpcError, MilvusException) as error:
                     now = time.monotonic()
                     failing = failing or now
-                    if _is_lost(error):
-                        lost = True
-                        if now > began + self._patience:
+                    if faults.is_late(error):
+                        self._line.doubt()
+                    if self._line.closed.is_set():
+                        raise
+                    if faults.is_lost(error):
+                        away, unanswered = True, unanswered or sent
+                        if self.embedded or now > began + self._patience:  # milvus-lite's server is in this process: who has closed it did so for good
                             raise
-                    elif now > failing + RETURN_SECONDS or not self._is_returning(error, collection, lost):
+                    elif now > failing + RETURN_SECONDS or not self._is_returning(error, collection, away):
                         raise
                     if self._hurried and now + pause > began + self._patience:
-                        if _is_lost(error):
+                        if faults.is_lost(error):
                             raise
-                        raise Unreachable(f"Milvus at {shown(self.uri)} is up, but not yet all parts of it ({doing}).", hint="Try again shortly.") from None
-                time.sleep(pause)
+                        raise faults.not_all_back(self.uri, doing) from None
+                self._line.closed.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     @cached_property
@@ -134,90 +130,69 @@ class Connection:
             return None
 
     def close(self) -> None:
-        self._client.close()
-        if self.embedded:
-            # The client leaves milvus-lite's server running in this process, and with it the file locked for all others (3.2.2).
-            from milvus_lite.server_manager import server_manager_instance
-
-            server_manager_instance.release_server(self.uri)
-
-    def _is_returning(self, error: Exception, collection: str, lost: bool) -> bool:
-        """Whether the server has come back, but not yet all parts of it, or asks for patience."""
-        if isinstance(error, grpc.RpcError):
-            return lost and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        if error.code == NOT_LOADED:
-            return self._is_being_loaded(collection)
-        if error.code == TOO_MANY_REQUESTS:
-            return True
-        # A failure with no words but a stack trace is believed to pass only where the server was seen to be away.
-        return any(word in error.message for word in _RETURNING) or (lost and any(word in error.message for word in ("stack trace", "unrecoverable error")))
-
-    def _is_being_loaded(self, collection: str) -> bool:
-        """A released collection is not loaded, and says so; one that a restarted server is about to serve again says "Loading" or "Loaded"."""
-        try:
-            return str(self._client.get_load_state(collection, timeout=self._patience)["state"]) in ("Loaded", "Loading")
-        except (grpc.RpcError, MilvusException) as error:
-            return _is_lost(error)
+        """Calls under way end as closed. Safe to call twice."""
+        self._line.close()
+        if self._held:
+            self._held.close()
 
     @contextmanager
     def translated(self, doing: str) -> Iterator[None]:
         """Turns what pymilvus and grpc raise into the kit's errors."""
         try:
             yield
-        except grpc.RpcError as error:
-            # Denied and oversized calls come as raw grpc errors, not as MilvusException (pymilvus 3.0.2).
-            raise self._failure(doing, f"{error.code().name}: {error.details()}") from None
-        except MilvusException as error:
-            if error.code == NOT_LOADED:
-                raise Refused(f"Milvus cannot {doing}: the collection is not loaded.", hint="`finish --pair NAME` loads it.") from None
-            raise self._failure(doing, f"{error.code if isinstance(error.code, grpc.StatusCode) else ''} {error.message}".strip()) from None
+        except (grpc.RpcError, MilvusException, ValueError, AttributeError) as error:
+            if self._line.closed.is_set():
+                raise faults.closed(self.uri) from None
+            if not isinstance(error, (grpc.RpcError, MilvusException)):
+                raise
+            if self._held and self._held.is_released:
+                raise Unreachable(f"The milvus-lite file {shown(self.uri)} was closed while it was in use.", hint="Open it again.") from None
+            raise faults.told(self.uri, doing, error) from None
 
-    def _failure(self, doing: str, why: str) -> Exception:
-        why = _shortened(why)
-        if any(word in why for word in _DENIED):
-            return Unreachable(f"Milvus at {shown(self.uri)} does not permit this user to {doing}.", hint=_who_may(why))
-        if any(word in why for word in _LOST):
-            return Unreachable(f"Milvus at {shown(self.uri)} stopped answering ({doing}).", hint="Run the same command again when it is back; nothing is lost.")
-        if any(word in why for word in _BAD_EXPRESSION):
-            return UsageError(f"Milvus does not understand the filter: {why}.")
-        return Refused(f"Milvus refused to {doing}: {why}.")
+    @property
+    def _client(self) -> Client:
+        return self._client_by(time.monotonic() + self._patience)
 
-    def _no_connection(self, error: Exception) -> Exception:
-        # A wrong token, a dead server and a certificate that is not trusted give the same code and message (2.3.5): the port tells them apart.
+    def _client_by(self, until: float) -> Client:
+        if self._line.closed.is_set():
+            raise faults.closed(self.uri)
+        return self._line.client(until if self._hurried else max(until, time.monotonic() + 2 * CONNECT_SECONDS))
+
+    def _connected(self, seconds: float) -> Client:
+        """Half of the time is for connecting, the rest for finding out why that failed."""
         try:
-            address = urlsplit(self.uri)
-            socket.create_connection((address.hostname or "", address.port or 19530), timeout=CONNECT_SECONDS).close()
-        except (OSError, ValueError):
-            return Unreachable(f"Nothing answers at MILVUS_URI {shown(self.uri)}.", hint="Is the address right and the server up?")
-        said = error.__cause__
-        fault = trust.fault(self.uri, self._tls, CONNECT_SECONDS, str(said.details()) if isinstance(said, grpc.RpcError) else "")
-        return fault or NotLetIn(f"The server at MILVUS_URI {shown(self.uri)} does not let us in.", hint="Check MILVUS_TOKEN (user:password).")
+            return Client(self.uri, self._token, options=SERVER, seconds=seconds / 2, **trust.options(self.uri, self._tls))
+        except OSError as error:
+            raise UsageError(f"MILVUS_URI {shown(self.uri)!r} cannot be used: {error}.") from None
+        except ConnectionConfigException:
+            raise faults.no_address(self.uri) from None
+        except (MilvusException, grpc.RpcError, ValueError) as error:
+            raise faults.no_connection(self.uri, self._tls, seconds / 4, error) from None
 
-    def _unusable(self, error: ConnectionConfigException) -> Exception:
-        if "Open local milvus failed" in str(error.message):
-            return Unreachable(
-                f"The milvus-lite file {shown(self.uri)} cannot be opened; another process may hold it.",
-                hint="Stop that process, or share it: `milvus-lite server --data-dir DIR --port P` and MILVUS_URI=http://127.0.0.1:P.",
-            )
-        return UsageError(f"MILVUS_URI {shown(self.uri)!r} is neither an address such as http://host:19530 nor a file ending in .db.")
+    def _opened(self, seconds: float) -> Client:
+        if not self.uri.endswith(".db"):
+            raise faults.no_address(self.uri)
+        held = databases.hold(self.uri)
+        try:
+            client = Client(held.address, options=EMBEDDED)
+        except BaseException:
+            held.close()
+            raise
+        self._held = held
+        return client
 
+    def _say_unknown(self, doing: str) -> None:
+        raise faults.unknown_outcome(self.uri, doing)
 
-def _is_lost(error: Exception) -> bool:
-    """Whether a call found no server; pymilvus also connects anew by itself, and says that this failed."""
-    code = error.code() if isinstance(error, grpc.RpcError) else error.code
-    return code in (grpc.StatusCode.UNAVAILABLE, Status.CONNECT_FAILED) or "StatusCode.UNAVAILABLE" in str(error)
+    def _is_returning(self, error: Exception, collection: str, away: bool) -> bool:
+        """Whether the server has come back, but not yet all parts of it, or asks for patience. `away` says that it was seen to be so."""
+        if isinstance(error, grpc.RpcError):
+            return away and faults.is_late(error)
+        return self._is_being_loaded(collection) if error.code == faults.NOT_LOADED else faults.is_returning(error, away)
 
-
-def _who_may(why: str) -> str:
-    """2.3.5 names the privilege that a call lacks: "PrivilegeCreateAlias: permission deny to somebody"."""
-    named = re.search(r"Privilege(\w+): permission deny", why)
-    able = roles.that_may(named[1]) if named else ()
-    if not able:
-        return "Check MILVUS_TOKEN and its role's grants."
-    return f"It takes {named[1]}, which {', '.join(able[:-1])}{' and ' if able[1:] else ''}{able[-1]} may: check MILVUS_TOKEN, or run `roles setup`."
-
-
-def _shortened(why: str) -> str:
-    """The message without stack and channel noise: servers append their whole call chain."""
-    why = re.split(r"\n|, debug=|: stack trace|=> ", why, maxsplit=1)[0]
-    return why.strip().rstrip(".")[:400]
+    def _is_being_loaded(self, collection: str) -> bool:
+        """A released collection is not loaded, and says so; one that a restarted server is about to serve again says "Loading" or "Loaded"."""
+        try:
+            return str(self._client.get_load_state(collection, timeout=self._patience)["state"]) in ("Loaded", "Loading")
+        except (grpc.RpcError, MilvusException) as error:
+            return faults.is_lost(error)

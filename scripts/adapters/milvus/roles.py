@@ -46,7 +46,8 @@ _CALLS = {
 class MilvusRoles:
     """Implements roles.AccessControl, of the database that the address names. Use it with `with`.
 
-    Raises UsageError, when made, on milvus-lite, and Refused on a server that asks nobody for a password: roles would have no effect there.
+    Raises, when made, Unreachable where the server is not there or the token is wrong, UsageError on milvus-lite, and Refused on a server that asks
+    nobody for a password: roles would have no effect there.
     """
 
     def __init__(self, uri: str, token: str, tls: TlsFiles = OPEN) -> None:
@@ -54,6 +55,7 @@ class MilvusRoles:
             raise UsageError("milvus-lite has no users and no roles.", hint="Set MILVUS_URI to a server with authentication.")
         self._uri, self._tls = uri, tls
         self._milvus = Connection(uri, token, tls=tls)
+        self._milvus.connect()
         if self.lets_in(f"nobody_{secrets.token_hex(4)}", secrets.token_hex(8)):
             self.close()
             what = f"Milvus at {shown(uri)} lets everybody in: roles would have no effect."
@@ -97,18 +99,16 @@ class MilvusRoles:
 
     def lets_in(self, user: str, password: str) -> bool:
         try:
-            self._as(user, password).close()
+            with self._as(user, password) as theirs:
+                theirs.connect()
         except NotLetIn:
             return False
         return True
 
     def denied(self, user: str, password: str, grants: frozenset[Grant]) -> frozenset[Grant]:
-        theirs = self._as(user, password)
-        try:
+        with self._as(user, password) as theirs:
             asked = [grant for grant in grants if grant.privilege in _CALLS] if theirs.wire else []
             return frozenset(grant for grant in asked if _denies(theirs.wire, grant.privilege))
-        finally:
-            theirs.close()
 
     def _as(self, user: str, password: str) -> Connection:
         return Connection(self._uri, f"{user}:{password}", tls=self._tls)

@@ -17,16 +17,14 @@ from scripts.tls import OPEN, TlsFiles
 
 
 class MilvusStore:
-    """Implements ports.VectorStore. Use it with `with`: a milvus-lite file belongs to one process until it is closed.
+    """Implements ports.VectorStore, safe under threads. Use it with `with`: a milvus-lite file belongs to one process until it is closed.
 
-    Raises Unreachable, when made, if the server is not there or the token is wrong.
+    Nothing is opened before the first call, which raises Unreachable if the server is not there or the token is wrong.
     """
 
     def __init__(self, uri: str, token: str = "", patience: float = RETRY_SECONDS, tls: TlsFiles = OPEN) -> None:
         self._altering = threading.Lock()
         self._milvus = Connection(uri, token, patience, tls)
-        if self._milvus.embedded:
-            self._load_all()
 
     def __enter__(self) -> MilvusStore:
         return self
@@ -34,7 +32,12 @@ class MilvusStore:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    def connect(self) -> None:
+        """For who wants to know at once whether the server is there. Raises what a first call would."""
+        self._milvus.connect()
+
     def close(self) -> None:
+        """Safe to call twice; a use after it says so. A milvus-lite file is closed by the last of this process who has it open."""
         self._milvus.close()
 
     def collections(self) -> list[str]:
@@ -144,9 +147,3 @@ class MilvusStore:
         if not self._milvus.call("has_collection", name):
             return None
         return self._milvus.call("describe_collection", name)
-
-    def _load_all(self) -> None:
-        """milvus-lite opens indexed collections NotLoaded (3.2.2), so a new process loads them, as a server does after a restart."""
-        for name in self._milvus.call("list_collections"):
-            if self._milvus.call("list_indexes", name):
-                self._milvus.call("load_collection", name)
