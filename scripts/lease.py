@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from scripts import heartbeat
-from scripts.errors import KitError, Refused
+from scripts.errors import KitError, Refused, Unreachable
 from scripts.pair import PREFIX
 from scripts.ports import VectorStore
 from scripts.shards import Shard
@@ -46,12 +46,17 @@ def lease(store: VectorStore, collection: str, shard: Shard) -> Iterator[Callabl
     try:
         with heart:
             yield check
-    finally:
-        if not heart.lost:
-            _release(store, collection, key)
+    except Unreachable:
+        raise  # a server that was asked for a minute is not asked for another one: whoever comes next sees that nobody beats
+    except BaseException:
+        _hand_back(store, collection, key, heart)
+        raise
+    _hand_back(store, collection, key, heart)
 
 
-def _release(store: VectorStore, collection: str, key: str) -> None:
+def _hand_back(store: VectorStore, collection: str, key: str, heart: heartbeat.Heart) -> None:
+    if heart.lost:
+        return
     try:
         store.set_properties(collection, {key: ""})
     except KitError:

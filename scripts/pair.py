@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from scripts import digests
 from scripts.errors import Refused, UsageError
@@ -111,7 +111,7 @@ class Content(_Frozen):
     """What a complete pass over the source found, or over one shard of it; the collection holds exactly this."""
 
     rows: int
-    fingerprint: str
+    fingerprint: str = Field(pattern="^[0-9a-f]{1,16}$")
     """Of the set of rows, 16 hex digits. Those of shards add up to that of the whole (modulo 2**64)."""
     skipped: int
     read_at: AwareDatetime
@@ -166,6 +166,13 @@ class Stamp(_Frozen):
     retired_because: str = ""
     rolled_back: bool = False
     """Whether production was taken from this pair by a rollback, and it was not validated again since."""
+
+    @field_validator("shards")
+    @classmethod
+    def _name_shards(cls, shards: dict[str, Content | None]) -> dict[str, Content | None]:
+        for name in shards:
+            Shard.named(name)
+        return shards
 
     @property
     def fingerprint(self) -> str:

@@ -17,6 +17,7 @@ from pydantic import (
 
 from scripts import digests
 from scripts.addresses import has_secret
+from scripts.capacity.policy import CapacitySettings, Policy
 from scripts.environment import Environment
 from scripts.layout import FIELD_NAME, RESERVED, Consistency, FieldType, Index
 from scripts.pair import Embedding, identifier, production_alias
@@ -231,6 +232,8 @@ class Settings(_Section):
     golden: str
     promotion: PromotionSettings = PromotionSettings()
     retention: RetentionSettings = RetentionSettings()
+    capacity: CapacitySettings = CapacitySettings(policy=Policy.WARN)
+    """Who says what the cluster has is held to it; of all others the server is asked, and they are warned."""
     cache: CacheSettings | None = None
     bulk: BulkSettings | None = None
     pipeline: PipelineSettings | None = None

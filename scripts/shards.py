@@ -37,9 +37,11 @@ class Shard:
 
     @classmethod
     def named(cls, name: str) -> Shard:
-        """The shard that is written `I-of-N`."""
-        index, count = name.split("-of-")
-        return cls(int(index), int(count))
+        """The shard that is written `I-of-N`. Raises ValueError for anything else."""
+        index, count = map(int, name.split("-of-"))
+        if not 0 <= index < count:
+            raise ValueError(f"{name} names no shard")
+        return cls(index, count)
 
     def siblings(self) -> list[Shard]:
         """All shards that together are the whole, this one included."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from scripts.capacity.occupancy import Occupancy
 from scripts.config import prepare_libraries
 from scripts.environment import Environment
 from scripts.errors import UsageError
@@ -58,6 +59,13 @@ class Wiring:
     @cached_property
     def store(self) -> VectorStore:
         return self._open.enter_context(open_store(self.settings.environment))
+
+    @cached_property
+    def occupancy(self) -> Occupancy:
+        store = self.store
+        from scripts.adapters.milvus.occupancy import MilvusOccupancy
+
+        return MilvusOccupancy(store)
 
     @cached_property
     def registry(self) -> Registry:

@@ -132,6 +132,13 @@ def test_a_broken_stamp_is_refused_by_field():
         Stamp.read("c", stamp().properties() | {"promotion.build.created_at": "yesterday"})
 
 
+@pytest.mark.parametrize("name", ["1/1", "2-of-2", "-1-of-2", "a-of-b", "1"])
+def test_a_stamp_with_shards_that_there_cannot_be_is_refused(name):
+    """Not read well first, and found out in the middle of a job."""
+    with pytest.raises(Refused, match="shards"):
+        Stamp.read("c", stamp().properties() | {f"promotion.shards.{name}": ""})
+
+
 def test_an_oversized_property_is_never_sent():
     """A huge property makes a collection that cannot be altered, renamed or dropped (2.3.5)."""
     with pytest.raises(Refused, match=r"promotion\.evidence"):

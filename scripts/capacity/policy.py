@@ -40,3 +40,8 @@ class CapacitySettings(BaseModel):
         except UsageError as error:
             raise ValueError(f"{error.what.partition(': ')[2].rstrip('.')}; write 64Gi, 4x64Gi or {AUTO}") from None
         return text
+
+    @property
+    def nodes(self) -> Nodes | None:
+        """Those that the configuration names; None where the server is asked."""
+        return None if self.query_nodes == AUTO else Nodes.parse(self.query_nodes, "capacity.query_nodes")

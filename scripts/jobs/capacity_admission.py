@@ -9,7 +9,7 @@ from scripts.capacity.admission import Admission, Coming, enforced, unknown, wei
 from scripts.capacity.needs import Shape
 from scripts.capacity.nodes import Nodes
 from scripts.capacity.occupancy import Held, Occupancy
-from scripts.capacity.policy import AUTO, CapacitySettings, Policy
+from scripts.capacity.policy import CapacitySettings, Policy
 from scripts.catalogue import Catalogue, Entry
 from scripts.errors import KitError
 from scripts.footprint import rows_of
@@ -75,7 +75,7 @@ def _kept_loaded(parts: Parts, world: Catalogue) -> list[Entry]:
 
 def _nodes(occupancy: Occupancy, asked: CapacitySettings) -> Nodes | None:
     """Of nodes that differ, each counts as the smallest."""
-    if asked.query_nodes != AUTO:
-        return Nodes.parse(asked.query_nodes, "capacity.query_nodes")
+    if asked.nodes:
+        return asked.nodes
     memory = occupancy.query_nodes()
     return Nodes(len(memory), min(memory)) if memory else None

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts import catalogue
+from scripts.capacity.admission import Admission
 from scripts.encoding import Encoder, fetch
 from scripts.errors import Refused
 from scripts.jobs import pair_file
+from scripts.jobs.capacity_admission import Roomed, admitted
 from scripts.layout import Layout
 from scripts.pair import Build, ModelIdentity, Pair, Stamp
 from scripts.ports import ModelVersion, Parts, VectorStore
@@ -21,6 +23,8 @@ class Created:
     pair: Pair
     stamp: Stamp
     found_again: bool
+    admission: Admission | None = None
+    """Whether its promotion would fit; None where that was not asked, or is not known."""
     exit_code: int = 0
 
     def lines(self) -> list[str]:
@@ -28,7 +32,8 @@ class Created:
         verb = "Found again" if self.found_again else "Created"
         return [
             f"{verb} {self.pair}: model {model.name} version {model.version} (digest {model.digest[:12]}), dimension {layout.dimension}, "
-            f"{layout.index.type} {layout.index.metric}, key {layout.key.name} ({layout.key.type})."
+            f"{layout.index.type} {layout.index.metric}, key {layout.key.name} ({layout.key.type}).",
+            *([self.admission.line] if self.admission else []),
         ]
 
     def facts(self) -> dict[str, Any]:
@@ -39,6 +44,7 @@ class Created:
             "embedding_fingerprint": self.stamp.fingerprint,
             "layout": self.stamp.layout.model_dump(mode="json"),
             "found_again": self.found_again,
+            "capacity": {"fits": self.admission.holds, "says": self.admission.line} if self.admission else None,
         }
 
     def write(self, path: Path) -> None:
@@ -46,11 +52,11 @@ class Created:
         pair_file.write(path, self.facts())
 
 
-def create(parts: Parts, *, pinned: int | None, build: Build) -> Created:
+def create(parts: Roomed, *, pinned: int | None, build: Build) -> Created:
     """Safe to run again: the same service, version and build id find the same collection, if it was made of the same things.
 
     Raises UsageError without a candidate or with an unusable source or model, UnfitModel when the model's vectors are not usable,
-    Refused when the name is taken by something else.
+    Refused when the name is taken by something else, or when its promotion would not fit and the configuration is to refuse that.
     """
     settings, store = parts.settings, parts.store
     name = settings.model.name
@@ -60,8 +66,9 @@ def create(parts: Parts, *, pinned: int | None, build: Build) -> Created:
     pair = Pair.of(settings.service, version.version, build.id)
     properties = store.properties(pair.collection)
     if properties is None:
+        admission = admitted(parts, stamp.layout)
         store.create(pair.collection, stamp.layout, stamp.properties())
-        return Created(pair, stamp, found_again=False)
+        return Created(pair, stamp, found_again=False, admission=admission)
     found = Stamp.read(pair.collection, properties)
     if found is None:
         raise Refused(f"A collection {pair} exists already and is not stamped by the kit.", hint="Use another --build-id.")
