@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from pymilvus import DataType, MilvusClient
@@ -14,6 +16,7 @@ from tests.conftest import MilvusAddress, _empty
 from tests.health.world import found, look, place
 
 ROWS = 2_000
+SETTLED_WITHIN_SECONDS = 120
 
 
 def make(client: MilvusClient, name: str, *vectors: str, partitions: tuple[str, ...] = ()) -> None:
@@ -95,7 +98,9 @@ def test_of_several_vector_fields_each_has_its_own_judgment(address):
         each = seen(address, "twofold")
         assert {one.index.field: one.coverage for one in each.indexes} == {"picture": 100, "sound": 100} and each.status is Status.HEALTHY
         return
+    until = time.monotonic() + SETTLED_WITHIN_SECONDS
     while (each := seen(address, "scalar")).status is not Status.HEALTHY:  # being loaded, sealed and indexed
+        assert time.monotonic() < until, str(each.seen)
         assert each.seen.load is not Load.LOADED or any(one.judgment is not Judgment.COMPLETED for one in each.indexes)
     assert {one.index.field: (one.index.type, one.judgment, one.coverage) for one in each.indexes} == {
         "picture": ("HNSW", Judgment.COMPLETED, 100),

@@ -63,7 +63,7 @@ def test_a_user_without_a_role_is_told_what_he_may_not_know(server):
     assert (each.seen.rows, each.seen.load, each.seen.stored_rows, each.serves) == (None, Load.UNKNOWN, ROWS, True)
     assert denied(each) == {"rows", "load state"} and each.status is Status.WARNING and report.exit_code == 0
     told = "\n".join(report.lines())
-    assert "rows (not permitted" in told and "may not list aliases" in told and "of 1 without an alias" in told
+    assert "rows (not permitted: it takes Query)" in told and "load state (not permitted: it takes Load)" in told and "may not list aliases" in told and "of 1 without an alias" in told
 
 
 def test_a_user_who_may_only_ask_is_told_what_his_questions_tell(server):

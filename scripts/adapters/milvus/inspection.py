@@ -26,7 +26,7 @@ DEFAULT_PARTITION = "_default"
 class MilvusInspection:
     """Implements health.seen.Inspection. Use it with `with`.
 
-    Raises Unreachable, when made, if the server is not there or the token is wrong. A milvus-lite file is opened as every process of the kit
+    Its first call raises Unreachable if the server is not there or the token is wrong. A milvus-lite file is opened as every process of the kit
     opens it, with its collections loaded; one that does not exist is not made.
     """
 
