@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from pymilvus import MilvusClient
 
 from scripts import digests
 from scripts.adapters.milvus import MilvusStore
@@ -97,7 +98,8 @@ class Bench:
     def prepare(self, workers: int) -> None:
         """Ways to search once, for so many threads. Connections are made now and not while they are measured."""
         question = Question(K, "", {"ef": EF})
-        client, wire = self._store._milvus._client, self._store._milvus.wire
+        client, wire = MilvusClient(self._address[0], token=self._address[1]), self._store._milvus.wire
+        self._open.callback(client.close)
         requests = [self._searched._request(vector[None], question) for vector in self._queries]
 
         def bare(number: int) -> object:
