@@ -32,10 +32,11 @@ class BackedUp:
     exit_code: int = 0
 
     def lines(self) -> list[str]:
-        made = self.manifest
+        made, plural = self.manifest, "" if len(self.manifest.parts) == 1 else "s"
+        size = f"{made.bytes / 1e6:,.1f} MB in {len(made.parts)} file{plural}"
         kept = f", {self.kept_rows:,} of them kept from before" if self.kept_rows else ""
         return [
-            f"{made.pair} is backed up in {self.folder}: {made.rows:,} rows{kept}, {made.bytes / 1e6:,.1f} MB in {len(made.parts)} files.",
+            f"{made.pair} is backed up in {self.folder}: {made.rows:,} rows{kept}, {size}.",
             f"  checksum of the whole {made.digest[:12]}, content {made.content.fingerprint}, begun {made.begun_at:%Y-%m-%d %H:%M} UTC",
             *(f"  {note}" for note in self.notes),
         ]
