@@ -108,14 +108,15 @@ class Connection:
                         self._line.doubt()
                     if self._line.closed.is_set():
                         raise
-                    if faults.is_lost(error):
-                        away, unanswered = True, unanswered or sent
+                    gone = faults.is_lost(error) or faults.is_passing(error)
+                    if gone:
+                        away, unanswered = away or faults.is_lost(error), unanswered or sent
                         if self.embedded or now > began + self._patience:  # milvus-lite's server is in this process: who has closed it did so for good
                             raise
                     elif now > failing + RETURN_SECONDS or not self._is_returning(error, collection, away):
                         raise
                     if self._hurried and now + pause > began + self._patience:
-                        if faults.is_lost(error):
+                        if gone:
                             raise
                         raise faults.not_all_back(self.uri, doing) from None
                 self._line.closed.wait(pause)

@@ -23,8 +23,11 @@ _RETURNING = (
     *("node not match", "node not found", "node offline", "node not available", "session not found", "client connection is closing"),
     *("channel not found", "channel not available", "channel lacks", "no available shard", "shard leader", "not fully loaded", "on recovering"),
     *("service not ready", "is not ready", "service unavailable", "server is not healthy", "SegmentIDAllocator fail"),
+    # Of one that is being shut down in order (2.3.5).
+    *("empty grpc client", "failed to connect", "connection refused", "transport: error"),
 )
 _UNKNOWN_USER = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+_PASSING = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.ABORTED, grpc.StatusCode.CANCELLED)
 _NOT_UNDERSTOOD = ("stack trace", "unrecoverable error")
 _BAD_EXPRESSION = (
     *("cannot parse expression", "failed to create query plan", "failed to create expr plan", "unknown field"),
@@ -61,6 +64,11 @@ def code_of(error: Exception) -> grpc.StatusCode | int | None:
 def is_lost(error: Exception) -> bool:
     """Whether a call found no server, or none any more before it was answered."""
     return code_of(error) in (grpc.StatusCode.UNAVAILABLE, Status.CONNECT_FAILED) or "StatusCode.UNAVAILABLE" in str(error)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether it is gRPC's own failure of one call, and no word of the server's about what was asked (pymilvus repeats after these as well)."""
+    return isinstance(error, grpc.RpcError) and error.code() in _PASSING
 
 
 def is_late(error: Exception) -> bool:
@@ -124,11 +132,14 @@ def no_connection(uri: str, tls: TlsFiles, seconds: float, error: Exception) -> 
 
 
 def _failure(uri: str, doing: str, why: str) -> KitError:
+    is_back_in_parts = any(word in why for word in _RETURNING)
     why = _shortened(why)
     if any(word in why for word in _DENIED):
         return NotPermitted(f"Milvus at {shown(uri)} does not permit this user to {doing}.", privilege=_lacking(why))
     if any(word in why for word in _LOST):
         return no_answer(uri, doing)
+    if is_back_in_parts:
+        return not_all_back(uri, doing)
     if any(word in why for word in _BAD_EXPRESSION):
         return UsageError(f"Milvus does not understand the filter: {why}.")
     return Refused(f"Milvus refused to {doing}: {why}.")
