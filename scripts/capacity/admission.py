@@ -69,7 +69,8 @@ def unknown(why: str) -> Admission:
 
 
 def _fit(coming: Coming, shape: Shape, others: int, nodes: Nodes) -> Fit:
-    return fit(nodes, others + coming.replicas * need(shape, coming.rows or 0).memory, segment_memory(shape))
+    rows = coming.rows or 0
+    return fit(nodes, others + coming.replicas * need(shape, rows).memory, segment_memory(shape, rows))
 
 
 def _counted(beside: Sequence[Held]) -> str:

@@ -53,7 +53,7 @@ def options(shape: Shape, rows: int, window: Window, nodes: Nodes | None) -> tup
         of_this = replace(shape, index=index)
         pair = need(of_this, rows)
         memory = moments(pair, window)[-1].memory
-        found.append(Option(index, pair, memory, fit(nodes, memory, segment_memory(of_this)) if nodes else None))
+        found.append(Option(index, pair, memory, fit(nodes, memory, segment_memory(of_this, rows)) if nodes else None))
     return tuple(found)
 
 

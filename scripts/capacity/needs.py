@@ -130,9 +130,10 @@ def need(shape: Shape, rows: int) -> Need:
     )
 
 
-def segment_memory(shape: Shape) -> int:
-    """Of one full segment: a query node has it twice for a moment while it loads it (IndexFactory::VecIndexLoadResource, 2.5)."""
-    return need(shape, shape.rows_per_segment).memory
+def segment_memory(shape: Shape, rows: int) -> int:
+    """Of the largest segment that so many rows can be in: a query node has it twice for a moment while it loads it
+    (IndexFactory::VecIndexLoadResource, 2.5)."""
+    return need(shape, min(rows, shape.rows_per_segment)).memory
 
 
 def _deletes(shape: Shape, rows: int) -> int:

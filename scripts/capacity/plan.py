@@ -54,7 +54,7 @@ def planned(shape: Shape, rows: int, window: Window, nodes: Nodes | None) -> Pla
     found = choice.options(shape, rows, window, nodes)
     pair = need(shape, rows)
     all_moments = moments(pair, window)
-    memory, segment = all_moments[-1].memory, segment_memory(shape)
+    memory, segment = all_moments[-1].memory, segment_memory(shape, rows)
     named = nodes or sized(memory, segment, at_least=window.replicas)
     return Plan(shape, window, pair, all_moments, named, fit(named, memory, segment), found, choice.choose(found))
 

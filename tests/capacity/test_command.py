@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from scripts import footprint
 from scripts.adapters.milvus import MilvusStore
 from scripts.capacity.nodes import Nodes
+from scripts.capacity.policy import CapacitySettings
 from scripts.capacity_commands import capacity
 from scripts.errors import UsageError
 from scripts.jobs.capacity import present
@@ -129,7 +130,7 @@ def test_pairs_are_sized_by_what_they_hold(milvus, tmp_path):
 
 
 def test_pairs_that_do_not_fit_end_with_1(tmp_path):
-    """Only where nodes were named; a build of which nothing is known does not count."""
+    """Only where nodes were named, by the command or the configuration; a build of which nothing is known does not count."""
     with MilvusStore(str(tmp_path / "milvus.db")) as store:
         world = World(store, tmp_path)
         parts = Parts(store, world.settings)
@@ -142,3 +143,5 @@ def test_pairs_that_do_not_fit_end_with_1(tmp_path):
         store.create("shop_v9_00000009", LAYOUT, begun.properties())
         assert (present(parts, None).exit_code, present(parts, Nodes.parse("64Gi")).exit_code) == (0, 1)
         assert present(parts, Nodes.parse("64Gi")).pairs[-1].need is None
+        configured = Parts(store, world.settings.model_copy(update={"capacity": CapacitySettings(query_nodes="64Gi")}))
+        assert (present(configured, None).exit_code, present(configured, Nodes.parse("64x512Gi")).exit_code) == (1, 0)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.shop import Shop, refusal
 
-TOO_SMALL, LARGE = "2Gi", "4x64Gi"
+TOO_SMALL, LARGE = "1138Mi", "4x64Gi"  # nine tenths of the first are a node's own GiB, and 200 kB
 
 
 @pytest.fixture

@@ -83,3 +83,10 @@ def test_settings_that_make_no_sense_are_refused(index, dimension, m):
 def test_codes_have_a_default_for_every_dimension(dimension):
     """A number of parts that divides it."""
     assert dimension % plan.asked_index("IVF_PQ", dimension, Metric.L2, None).params["m"] == 0
+
+
+def test_a_small_node_holds_a_small_pair():
+    """It is kept free for the largest segment that there is, not for the largest that there could be."""
+    small, node = Shape(384, Index(), columns=64), Nodes.parse("2Gi")
+    assert plan.planned(small, 10_000, Window(), node).fit.holds
+    assert not plan.planned(small, 1_000_000, Window(), node).fit.holds
