@@ -116,8 +116,7 @@ def _wrong(command: Command, struck: Struck, run: Running, recovered: bool, loss
         "more than one error": not command.loops and len(run.errors) > 1,
         "an end without a word": code not in (0, INTERRUPTED) and len(run.errors) != 1,
         f"exit code {code}": code not in ((INTERRUPTED,) if command.loops else (0, UNREACHABLE)),
-        "ended though the server came back": code == UNREACHABLE and struck.back is not None,
-        "never right again": struck.back is not None and not recovered,
+        "never right again": code != UNREACHABLE and struck.back is not None and not recovered,
         "no end": struck.back is None and code == 0,
     }
     return [what for what, is_so in broken.items() if is_so]
