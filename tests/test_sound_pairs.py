@@ -1,7 +1,11 @@
-"""Sound pairs pass the whole gate, twenty of each kind: a gate that cries wolf is turned off."""
+"""Sound pairs pass the whole gate, several of each kind: a gate that cries wolf is turned off.
+
+docs/quality-gate.md tells of twenty of each: `SOUND_PAIRS=20 make test ARGS=tests/test_sound_pairs.py`.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 
@@ -11,7 +15,7 @@ from scripts.demo.models import Recipe
 from tests.conftest import needs
 from tests.films import DATA, DIMENSION, GOOD, Films, films
 
-RUNS = 20
+RUNS = int(os.environ.get("SOUND_PAIRS", "8"))
 LARGE = Recipe("films-large", dimension=160, dampen_repeats=True)
 
 
@@ -54,7 +58,7 @@ def service(tmp_path_factory, mlflow_server) -> Films:
 
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
 def test_a_sound_pair_passes(service: Films, make: Callable[[Films, int], str]):
-    """Twenty times out of twenty."""
+    """Every time."""
     verdicts = []
     for run in range(RUNS):
         service.__post_init__()
