@@ -24,8 +24,9 @@ from benchmarks.icecat import MILVUS_WHEEL
 from scripts.adapters.milvus import MilvusStore
 from scripts.adapters.milvus.collection import MilvusCollection
 from scripts.adapters.sources import open_source
+from scripts.capacity.needs import Shape, need
 from scripts.inventory import Inventory
-from scripts.layout import Layout
+from scripts.layout import Index, IndexType, Layout
 from scripts.records import Faults, RowCleaner
 from scripts.settings import SourceSettings
 from scripts.shards import Shard
@@ -33,7 +34,7 @@ from tests.servers import MilvusServer
 
 ROWS = 100_000_000
 DIMENSION = 768
-HNSW_M = 16
+COLUMN_BYTES = 200
 SMALL = 100_000
 
 
@@ -101,8 +102,7 @@ def _made(store: MilvusStore, name: str, layout: Layout) -> MilvusCollection:
 
 
 def page(rates: Rates, texts_per_second: float, options: str) -> str:
-    vectors = ROWS * DIMENSION * 4
-    graph = ROWS * HNSW_M * 2 * 4 * 1.1
+    hnsw, sq8 = (need(Shape(DIMENSION, Index(type=kind), COLUMN_BYTES), ROWS) for kind in (IndexType.HNSW, IndexType.IVF_SQ8))
     rows = []
     for actors in (1, 8, 32):
         share = ROWS / actors
@@ -125,12 +125,12 @@ def page(rates: Rates, texts_per_second: float, options: str) -> str:
         scanning=rates.scanning,
         texts=texts_per_second,
         table="\n".join(rows),
-        vectors=vectors / 1e9,
-        graph=graph / 1e9,
-        loaded=(vectors + graph) / 1e9,
-        both=2 * (vectors + graph) / 1e9,
-        sq8=(vectors / 4 + ROWS * 8) / 1e9,
-        columns=ROWS * 220 / 1e9,
+        vectors=hnsw.vectors / 1e9,
+        graph=hnsw.index.stored / 1e9,
+        columns=hnsw.stored_scalars / 1e9,
+        loaded=hnsw.memory / 1e9,
+        both=2 * hnsw.memory / 1e9,
+        sq8=sq8.memory / 1e9,
         catch_up=_hours(ROWS / rates.reading),
         scan=_hours(ROWS / rates.scanning),
         copying=_hours(ROWS / rates.writing),
@@ -183,13 +183,13 @@ size. It spares a cluster its log and the network, so look at it where writing i
 | | |
 |---|---|
 | vectors, float32 | {vectors:,.0f} GB on storage |
-| HNSW graph, M 16: 2·M links of 4 bytes, and a tenth for the upper layers | {graph:,.0f} GB |
+| an index of type HNSW, M 16, which has the vectors once more | {graph:,.0f} GB on storage |
+| keys, hashes and 200 bytes of columns | {columns:,.0f} GB on storage |
 | loaded with HNSW | {loaded:,.0f} GB of memory; **{both:,.0f} GB while two pairs are loaded side by side**, of which Milvus uses at most 90% |
-| the same with IVF_SQ8 | {sq8:,.0f} GB; DISKANN: a fraction, and fast disks |
-| keys, hashes and 200 bytes of columns | {columns:,.0f} GB |
+| loaded with IVF_SQ8 | {sq8:,.0f} GB of memory; DISKANN: a fraction, and fast disks |
 | an embedding cache that holds all of it | {cache:,.0f} GB |
 
-The two pairs side by side are the price of a rollback in milliseconds. Where memory for both is not to be had, use an index that takes less.
+By the formula of `capacity` ([capacity.md](capacity.md)). The two pairs side by side are the price of a rollback in milliseconds. Where memory for both is not to be had, use an index that takes less.
 
 ## Afterwards
 
