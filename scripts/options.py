@@ -30,7 +30,7 @@ def _can_be_written(ctx: click.Context, parameter: click.Parameter, path: Path |
     return path
 
 
-def _can_be_made(ctx: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+def can_be_made(ctx: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
     """Found out before the work, not after it."""
     if folder is None:
         return None
@@ -72,7 +72,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print facts as J
 pair = click.option("--pair", metavar="PAIR", help="A pair's name, or the pair.json that `create --out` wrote. [default: this pipeline's, by CIRCLE_PIPELINE_ID]")
 out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), callback=_can_be_written, help="Also write the result to this file.")
 report = click.option(
-    "--report", type=click.Path(file_okay=False, path_type=Path), callback=_can_be_made, metavar="FOLDER", help="Write report.html, junit.xml and others there."
+    "--report", type=click.Path(file_okay=False, path_type=Path), callback=can_be_made, metavar="FOLDER", help="Write report.html, junit.xml and others there."
 )
 reason = click.option("--reason", default="", help="Why; it is kept with the pair and in the history.")
 dry_run = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts import console, options
-from scripts.errors import KitError
+from scripts.errors import KitError, UsageError
 
 if TYPE_CHECKING:
     from scripts.adapters.milvus.searching import MilvusSearched
@@ -42,6 +42,11 @@ def _sweep(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     return text or ""
 
 
+def _bare(ctx: click.Context, parameter: click.Parameter, text: str) -> str:
+    """What is blank is no filter."""
+    return text.strip()
+
+
 def _number(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
     """`nan` lies within every range."""
     if value is not None and math.isnan(value):
@@ -52,29 +57,32 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: float | None)
 _report = click.option(
     "--report",
     type=click.Path(file_okay=False, path_type=Path),
-    callback=options._can_be_made,
+    callback=options.can_be_made,
     metavar="FOLDER",
     help="Write report.html, its plot as SVG, CSV and JSON there.",
 )
 _SECONDS = {"show_default": True, "metavar": "S", "callback": _number}
 MOST_SECONDS = 3_600
+# Fewer carry no interval (quality.statistics), and of more each takes its share of a pass over all rows.
+RECALL_QUERIES = (50, 5_000)
 
 
 @click.command(epilog="Example:  python -m scripts perf product_embeddings_prod --sweep auto --target-recall 0.98 --report perf/")
 @click.argument("name")
 @click.option("--queries", "count", type=click.IntRange(1, 100_000), metavar="N", help="How many distinct queries. [default: 10000; of a log 1000]")
 @click.option("--noise", type=click.FloatRange(0, 100), callback=_number, help="How far from a row its query is. [default: 1.2]")
-@click.option("--seed", type=int, help="Other queries. [default: 0]")
+@click.option("--seed", type=click.IntRange(min=0), help="Other queries. [default: 0]")
 @click.option("--log", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Real queries, encoded by the pair's own model.")
 @click.option("--concurrency", default="1,4,16", show_default=True, callback=_workers, metavar="N,…", help="Searches at once, level by level.")
 @click.option("--seconds", type=click.FloatRange(0, MOST_SECONDS, min_open=True), default=5, help="For each level.", **_SECONDS)
 @click.option("--warm-up", type=click.FloatRange(0, MOST_SECONDS), default=1, help="Before each level, unmeasured.", **_SECONDS)
 @click.option("--timeout", type=click.FloatRange(0, MOST_SECONDS, min_open=True), default=10, help="For a single search.", **_SECONDS)
 @click.option("--k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many hits are asked for.")
-@click.option("--filter", "where", default="", metavar="FILTER", help="A Milvus filter that every search has.")
+@click.option("--filter", "where", default="", callback=_bare, metavar="FILTER", help="A Milvus filter that every search has.")
 @click.option("--field", default="", help="The vector field, where there are several.")
 @click.option("--sweep", callback=_sweep, metavar="PARAM=N,…|auto", help="Recall and latency of these, at the first level.")
-@click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True), callback=_number, help="The cheapest to reach it? [default: 0.95]")
+@click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True, max_open=True), callback=_number, help="The cheapest to reach it? [default: 0.95]")
+@click.option("--recall-queries", type=click.IntRange(*RECALL_QUERIES), metavar="N", help="So many of them for recall. [default: 500]")
 @_report
 @options.config
 @options.as_json
@@ -84,14 +92,17 @@ def perf(name: str, config: Path, as_json: bool, report: Path | None, field: str
     Reads only. Exit codes: 1 no setting reaches --target-recall, 3 too few queries to say, 5 the server stopped answering.
     """
     from scripts.jobs.perf import perf as job
-    from scripts.perf.plan import TARGET_RECALL, Plan
+    from scripts.perf.plan import Plan
 
-    count, noise, seed, log, target = (asked.pop(each) for each in ("count", "noise", "seed", "log", "target_recall"))
-    if target is not None and not asked["sweep"]:
-        raise click.UsageError("--target-recall goes with --sweep.")
+    count, noise, seed, log = (asked.pop(each) for each in ("count", "noise", "seed", "log"))
+    for only in ("target_recall", "recall_queries"):
+        if asked[only] is None:
+            del asked[only]
+        elif not asked["sweep"]:
+            raise click.UsageError(f"--{only.replace('_', '-')} goes with --sweep.")
     if log and (noise is not None or seed is not None):
         raise click.UsageError("--noise and --seed do not go with --log.")
-    plan = Plan(target_recall=target or TARGET_RECALL, **asked)
+    plan = Plan(**asked)
     with ExitStack() as open_:
         searched = _searched(open_, config, name, field)
         prepare = partial(_sampled, searched, count, noise, seed) if log is None else partial(_logged, open_, config, searched, log, count)
@@ -114,6 +125,8 @@ def _searched(open_: ExitStack, config: Path, name: str, field: str) -> MilvusSe
     configuration.prepare_libraries()
     from scripts.adapters.milvus.searching import MilvusSearched, refuse_missing_file
 
+    if not name.strip():
+        raise UsageError("The name of the collection or alias is empty.")
     refuse_missing_file(environment.milvus_uri)
     return MilvusSearched(open_.enter_context(open_store(environment)), name, field)
 

@@ -9,9 +9,8 @@ import numpy as np
 from scripts import digests
 from scripts.backup.manifest import Asked, Key
 from scripts.ports import Collection, VectorPage
-from scripts.quality.exact import ExactSearch
-from scripts.quality.facts import Recall
 from scripts.quality.sampling import Sample
+from scripts.quality.truth import Truth
 
 ROWS, K = 32, 10
 # An index is not built the same way twice: of so much of the exact answer it may find less than the one that was backed up.
@@ -57,36 +56,33 @@ class SampledRows:
 
 @dataclass(frozen=True)
 class Answers:
-    """How much of the exact answer a restored collection gives, beside the one that was backed up."""
+    """How much of the exact answer a restored collection gives, and the one gave that was backed up: means over so many queries."""
 
-    restored: Recall
-    original: Recall
+    queries: int
+    restored: float
+    original: float
 
     @property
     def are_as_good(self) -> bool:
-        return self.restored.mean >= self.original.mean - SLACK
+        return self.restored >= self.original - SLACK
 
 
 class Held:
     """What one pass over a restored collection shows."""
 
-    def __init__(self, pair: str, searches: tuple[ExactSearch, ExactSearch] | None) -> None:
-        """`pair` is the name that was backed up; `searches` are for the same queries, with the restored pair's answers and with the original's."""
+    def __init__(self, pair: str, truth: Truth | None) -> None:
+        """`pair` is the name that was backed up; `truth` is of the restored pair's answers and of the original's."""
         self.rows = 0
         self.sampled = SampledRows(pair)
         self._digest = 0
-        self._searches = searches
+        self._truth = truth
 
     def add(self, page: VectorPage) -> None:
-        ids = digests.of_keys(page.keys)
         self.rows += len(page.keys)
-        self._digest = (self._digest + digests.of_rows(ids, page.text_hashes, page.column_hashes)) % 2**64
+        self._digest = (self._digest + digests.of_rows(digests.of_keys(page.keys), page.text_hashes, page.column_hashes)) % 2**64
         self.sampled.add(page)
-        if self._searches:
-            exact = page.vectors.astype(np.float64)
-            lengths = np.linalg.norm(exact, axis=1)
-            for search in self._searches:
-                search.add(page.keys, exact, lengths)
+        if self._truth:
+            self._truth.add(page.keys, page.vectors)
 
     @property
     def fingerprint(self) -> str:
@@ -95,4 +91,8 @@ class Held:
 
     @property
     def answers(self) -> Answers | None:
-        return Answers(self._searches[0].recall(), self._searches[1].recall()) if self._searches else None
+        if self._truth is None or not self._truth.rows:
+            return None
+        shares = self._truth.shares()
+        restored, original = shares.mean(axis=1).tolist()
+        return Answers(shares.shape[1], restored, original)

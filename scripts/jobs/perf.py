@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,15 +16,15 @@ from scripts.perf.ports import Params, Question, Searched, Searching
 from scripts.perf.queries import Queries
 from scripts.perf.report import Report, Swept
 from scripts.perf.sweep import Sweep
-from scripts.perf.truth import Truth
+from scripts.quality.truth import Truth
 
 Tell = Callable[[str], None]
-# Enough for an interval of about a hundredth, and few enough for one pass of exact search.
-RECALL_QUERIES = 500
 # Of the sampled queries so many are looked at to say how often their own row comes first.
 OWN_QUERIES = 100
 CEILING_SECONDS = 0.5
 TURNS = 10
+# So often a long pass of exact search says where it is.
+TELL_SECONDS = 10.0
 
 
 def perf(searched: Searched, plan: Plan, prepare: Callable[[], Queries], tell: Tell = lambda line: None) -> Report:
@@ -128,27 +129,29 @@ class _Measuring:
         if dead := next((each.level for each in points if _is_dead(each.level)), None):
             self.report = replace(self.report, failure=_silent(dead))
             return
-        shares, exact_rows = self._recall(list(settings.values()))
+        truth = self._truth(list(settings.values()))
+        shares = truth.shares()
         points = tuple(choice.judged(each, found) for each, found in zip(points, shares, strict=True))
         chosen = choice.choose(points, self._plan.target_recall, swept.parameter)
-        self.report = replace(self.report, swept=Swept(swept, shares.shape[1], exact_rows, points, chosen))
-        if exact_rows != self.report.matching:
-            note = f"The collection changed meanwhile: {self.report.matching:,} rows at first, {exact_rows:,} searched exactly."
-            self.report = replace(self.report, notes=(*self.report.notes, note))
+        notes = (*self.report.notes, *_doubts(truth, self.report.matching))
+        self.report = replace(self.report, swept=Swept(swept, shares.shape[1], truth.rows, points, chosen), notes=notes)
 
-    def _recall(self, settings: list[Params]) -> tuple[np.ndarray, int]:
-        """Shares of the exact answer, float [settings, queries], and over how many rows."""
-        queries, metric = self._queries.vectors[:RECALL_QUERIES], self._searched.target.metric
+    def _truth(self, settings: list[Params]) -> Truth:
+        """Reads every row that matches: no sample of rows says what the exact answer is. That is some 50,000 rows/s (384 numbers each, 2.3.5), and more
+        than half an hour of 100 million; it tells how far it is, and Ctrl-C leaves the latencies."""
+        queries = self._queries.vectors[: self._plan.recall_queries]
         self._tell(f"{len(queries):,} queries with every setting")
         answers = [self._searched.answers(queries, self._question(params)) for params in settings]
         self._tell(f"exact search over {self.report.matching:,} rows")
-        truth = Truth(queries, answers, metric, self._plan.k)
+        truth, told = Truth(queries, answers, self._searched.target.metric, self._plan.k), time.monotonic()
         for keys, vectors in self._searched.rows(self._plan.where):
-            exact = vectors.astype(np.float64)
-            truth.add(keys, exact, np.linalg.norm(exact, axis=1))
+            truth.add(keys, vectors)
+            if time.monotonic() - told >= TELL_SECONDS:
+                told = time.monotonic()
+                self._tell(f"exact search: {truth.rows:,} of {self.report.matching:,} rows")
         if not truth.rows:
             raise Refused(f"{self._searched.target} has lost all of its rows meanwhile.")
-        return truth.shares(), truth.rows
+        return truth
 
     def _look_back(self) -> None:
         target = self._searched.target
@@ -180,6 +183,15 @@ def _matching(searched: Searched, where: str) -> int:
         return searched.count(where)
     except Refused as error:
         raise UsageError(f"The filter {where!r} cannot be used: {error}") from None
+
+
+def _doubts(truth: Truth, counted: int) -> list[str]:
+    told = []
+    if truth.not_finite:
+        told.append(f"{truth.not_finite:,} rows have vectors with NaN or infinity: exact search leaves them out.")
+    if truth.rows + truth.not_finite != counted:
+        told.append(f"{counted:,} rows were counted at first, {truth.rows:,} searched exactly: it changed meanwhile, or has keys more than once.")
+    return told
 
 
 def _is_dead(level: Level) -> bool:

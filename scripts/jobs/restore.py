@@ -19,7 +19,7 @@ from scripts.jobs import finish
 from scripts.lease import lease
 from scripts.pair import PREFIX, Pair, Stamp, State, identifier, require_pair
 from scripts.ports import Collection, Parts
-from scripts.quality.exact import ExactSearch
+from scripts.quality.truth import Truth
 from scripts.shards import Shard
 
 RESTORED = f"{PREFIX}restored"
@@ -46,15 +46,13 @@ class Restored:
     def recall(self) -> str:
         if self.answers is None:
             return "no rows, so nothing was searched for"
-        here, there = self.answers.restored, self.answers.original
-        found = f"{here.mean:.3f} of the exact {here.k} nearest found, {there.mean:.3f} when it was backed up"
-        return f"{here.queries} sampled rows searched for: {found}"
+        found = f"{self.answers.restored:.3f} of the exact {K} nearest found, {self.answers.original:.3f} when it was backed up"
+        return f"{self.answers.queries} sampled rows searched for: {found}"
 
     def facts(self) -> dict[str, Any]:
         facts = facts_of(self.pair, self.manifest)
         if self.answers:
-            here, there = self.answers.restored, self.answers.original
-            facts |= {"recall": here.mean, "recall_when_backed_up": there.mean, "queries": here.queries}
+            facts |= {"recall": self.answers.restored, "recall_when_backed_up": self.answers.original, "queries": self.answers.queries}
         return facts
 
 
@@ -188,7 +186,7 @@ def _written(collection: Collection, folder: Folder, manifest: Manifest, advance
 
 def _compared(collection: Collection, manifest: Manifest, sampled: SampledRows, advance: Callable[[int], None]) -> Answers | None:
     """Raises Refused where it is not what was backed up, saying in what."""
-    held = Held(manifest.pair, _searches(collection, manifest, sampled))
+    held = Held(manifest.pair, _truth(collection, manifest, sampled))
     for page in collection.vectors():
         held.add(page)
         advance(len(page.keys))
@@ -201,20 +199,17 @@ def _compared(collection: Collection, manifest: Manifest, sampled: SampledRows, 
     elif unlike := sampled.unlike(held.sampled):
         wrong = f"{len(unlike)} of {len(sampled.keys)} sampled vectors are not what was written, that of key {unlike[0]} first"
     elif held.answers and not held.answers.are_as_good:
-        here, there = held.answers.restored, held.answers.original
-        wrong = f"its index finds {here.mean:.3f} of the exact {K} nearest, and found {there.mean:.3f} when it was backed up"
+        wrong = f"its index finds {held.answers.restored:.3f} of the exact {K} nearest, and found {held.answers.original:.3f} when it was backed up"
     if wrong:
         hint = "It stays unfinished, so nobody can promote it. Restore it --as another name."
         raise Refused(f"{collection.name} is not what was backed up: {wrong}.", hint=hint)
     return held.answers
 
 
-def _searches(collection: Collection, manifest: Manifest, sampled: SampledRows) -> tuple[ExactSearch, ExactSearch] | None:
+def _truth(collection: Collection, manifest: Manifest, sampled: SampledRows) -> Truth | None:
+    """Of what the sampled rows find here, and of what they found when they were backed up."""
     if not manifest.asked:
         return None
-    metric = collection.layout.index.metric
-    names = [str(key) for key in sampled.keys]
-    here = [one.answers for one in sampled.ask(collection)]
     recorded = {one.key: one.answers for one in manifest.asked}
-    there = [recorded.get(key, ()) for key in sampled.keys]
-    return ExactSearch(names, sampled.vectors, here, metric, K), ExactSearch(names, sampled.vectors, there, metric, K)
+    answers = [one.answers for one in sampled.ask(collection)], [recorded.get(key, ()) for key in sampled.keys]
+    return Truth(sampled.vectors, answers, collection.layout.index.metric, K)

@@ -62,7 +62,12 @@ def unknown(target: float) -> Choice:
 
 
 def _interval(shares: np.ndarray) -> Interval:
-    """Within what a share can be."""
+    """Within what a share can be. Shares that are all alike show no spread, and still do not show what was not asked: so many queries as may be
+    another kind without one of them among these may find nothing, or everything (Clopper and Pearson, Biometrika 1934, for none of n)."""
+    alike = float(shares[0])
+    if (shares == alike).all():
+        unseen = 1 - ((1 - CONFIDENCE) / 2) ** (1 / len(shares))
+        return Interval(low=alike * (1 - unseen), high=alike + (1 - alike) * unseen, confidence=CONFIDENCE)
     found = mean_interval(shares, np.ones(len(shares)), CONFIDENCE)
     return found.model_copy(update={"low": max(found.low, 0.0), "high": min(found.high, 1.0)})
 
@@ -84,7 +89,7 @@ def choose(points: Sequence[Point], target: float, parameter: str) -> Choice:
         return Choice(target, found, f"{why} It is what is served." if found.served else why)
     best = max(usable, key=lambda each: each.recall)
     if best.recall >= target - _SLACK:
-        why = f"{parameter}={best.value} reaches {target:g} on average, with {told(best)}: too few queries to be sure. Ask for more --queries."
+        why = f"{parameter}={best.value} reaches {target:g} on average, with {told(best)}: too few queries to be sure. Ask for more --recall-queries."
         return Choice(target, None, why, Inconclusive.exit_code)
     return Choice(target, None, f"No setting reaches {target:g}: the best is {parameter}={best.value} with {told(best)}.", AnswerIsNo.exit_code)
 

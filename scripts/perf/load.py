@@ -8,6 +8,7 @@ of a level, in which nobody got an answer, is kept beside them.
 from __future__ import annotations
 
 import gc
+import math
 import threading
 import time
 from collections import Counter
@@ -31,8 +32,9 @@ class Level:
     seconds: float
     searches: int
     """Begun within the window. All of them are waited for, and are in `latency`."""
-    ended: int
-    """Answered within the window: they make the throughput."""
+    ended: float
+    """Answered within the window, and of each that was under way at its end the share of its time that lay within: they make the throughput. Without
+    those, searches that take as long as a window would make none."""
     latency: Latency
     failures: dict[str, int] = field(default_factory=dict)
     short: int = 0
@@ -98,7 +100,7 @@ class Loop:
         self._search, self._deal, self._k, self._number = search, deal, k, workers
         self._records: list[_Record] = []
         self._window = self._cpu = self._silence = 0.0
-        self._ended = 0
+        self._ended = 0.0
         self._unmeasured = 0
         self._interrupted = False
 
@@ -113,9 +115,10 @@ class Loop:
         """Ctrl-C ends it early, and what was measured until then stays. Raises KeyboardInterrupt after that."""
         turn = self._work_for(seconds)
         ends = sorted(end for record in turn.records for end in record.ends if end <= turn.ended)
+        late = ((end - turn.ended, took) for record in turn.records for end, took in zip(record.ends, record.took, strict=True) if end > turn.ended)
         self._records += turn.records
         self._window += turn.ended - turn.began
-        self._ended += len(ends)
+        self._ended += len(ends) + math.fsum(max(0.0, 1 - over / took) for over, took in late)
         self._silence = max(self._silence, *(later - earlier for earlier, later in pairwise((turn.began, *ends, turn.ended))))
         self._cpu += turn.cpu
         self._interrupted = turn.interrupted

@@ -16,6 +16,9 @@ from scripts.perf.ports import Key, Searched, Target
 from scripts.quality.query_log import Log
 from scripts.quality.sampling import Sample
 
+# Vectors whose noise is made at once: in double precision they take twice the memory.
+_NOISY_AT_ONCE = 1_000
+_TINY = float(np.finfo(np.float64).tiny)
 # Of a larger collection the first ones, in order of keys: reading the keys of 100 million rows would take minutes.
 POOL_ROWS = 1_000_000
 
@@ -35,7 +38,8 @@ class Queries:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How queries are made from rows. `noise` is the length of what is added, in a random direction, to a row's vector of length 1.
+    """How queries are made from rows. `noise` is the length of what is added, in a random direction, to a row's vector of length 1; under L2, where
+    vectors may lie anywhere, all of this is seen from the mean of the rows that were sampled.
 
     Its default makes them as hard as real ones: in a graph of 9,750 movies (MiniLM, M 8) recall@10 at ef 16, 32 and 64 was 0.74, 0.82 and 0.89 for
     300 real queries, the same for rows with noise 1.2, and 0.89, 0.93 and 0.96 for rows as they are (`python -m benchmarks.perf_queries`).
@@ -66,10 +70,9 @@ def sampled(searched: Searched, how: Sampling) -> Queries:
         return Queries(np.empty((0, searched.target.dimension), np.float32), "no row has a vector that could be searched for")
     rows = usable if not how.noise else [usable[number % len(usable)] for number in range(how.count)]
     vectors = noisy(np.array([found[key] for key in rows], dtype=np.float32), how.noise, metric, how.seed)
-    if not how.noise:
-        vectors, rows = _distinct(vectors, rows)
+    vectors, rows = _distinct(vectors, rows)
     first = f" of the first {seen:,} in order of keys" if seen >= POOL_ROWS else ""
-    told = f"{len(rows):,} distinct queries from {len(usable):,} rows{first}, {in_words(how.noise)}"
+    told = f"{len(rows):,} distinct queries from {len(usable):,} rows{first}, {in_words(how.noise, metric)}"
     return Queries(vectors, told, tuple(rows))
 
 
@@ -88,22 +91,28 @@ def logged(target: Target, log: Log, encoder_of: Callable[[Stamp], Encoder]) -> 
 
 
 def noisy(vectors: np.ndarray, noise: float, metric: Metric, seed: int) -> np.ndarray:
-    """Each vector with a random one of `noise` times its length added. Under COSINE what comes out has length 1, under IP and L2 the length that the
-    row had: among rows of one length no query stands out by its own."""
-    exact = vectors.astype(np.float64)
-    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
-    if noise:
-        random = np.random.default_rng(seed).normal(size=exact.shape)
-        exact += noise * lengths * random / np.linalg.norm(random, axis=1, keepdims=True)
-    scale = 1.0 if metric is Metric.COSINE else lengths
-    return (scale * exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
+    """Each vector, float32, with a random one of `noise` times its length added. Under COSINE what comes out has length 1, under IP the length that
+    the row had: among rows of one length no query stands out by its own. L2 is the same wherever the origin is, so there lengths and directions are
+    seen from the mean of the vectors."""
+    made, random = np.empty_like(vectors), np.random.default_rng(seed)
+    centre = vectors.mean(axis=0, dtype=np.float64) if noise and metric is Metric.L2 and (vectors != vectors[0]).any() else 0.0
+    for start in range(0, len(vectors), _NOISY_AT_ONCE):
+        exact = vectors[start : start + _NOISY_AT_ONCE].astype(np.float64) - centre
+        lengths = np.linalg.norm(exact, axis=1, keepdims=True)
+        if noise:
+            aside = random.normal(size=exact.shape)
+            exact += noise * lengths * aside / np.linalg.norm(aside, axis=1, keepdims=True)
+            exact *= lengths / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), _TINY)
+        made[start : start + len(exact)] = exact / lengths if metric is Metric.COSINE else exact + centre
+    return made
 
 
-def in_words(noise: float) -> str:
+def in_words(noise: float, metric: Metric) -> str:
     """What the noise does: a random direction is all but at right angles to the row's."""
     if not noise:
         return "without noise: each is a row of the collection, and finds itself"
-    return f"noise {noise:g}: cosine to its own row about {1 / (1 + noise**2) ** 0.5:.2f}"
+    seen = ", seen from the mean of these rows" if metric is Metric.L2 else ""
+    return f"noise {noise:g}: cosine to its own row about {1 / (1 + noise**2) ** 0.5:.2f}{seen}"
 
 
 def _distinct(vectors: np.ndarray, rows: Sequence[Key]) -> tuple[np.ndarray, list[Key]]:

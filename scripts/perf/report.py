@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from scripts.report.words import counted, printable
 INTERRUPTED = 130
 # From here on the latencies are those of Python's one thread at a time, not of the server.
 BUSY_CORES = 0.9
+# Of how many kinds of failures each has a line.
+MOST_KINDS = 5
 # A silence that is said: so long, and so many times as long as a search takes.
 STANDSTILL_SECONDS, STANDSTILL_SEARCHES = 1.0, 10
 
@@ -98,7 +101,7 @@ class Report:
     def remarks(self) -> list[str]:
         """What has to be known to read the figures rightly."""
         levels = [*self.levels, *(each.level for each in self.swept.points)] if self.swept else list(self.levels)
-        told = [f"{count:,} searches failed: {kind}" for kind, count in _summed(levels).items()]
+        told = _failures(levels)
         if longest := max(filter(_stood_still, levels), key=lambda level: level.silence, default=None):
             where = counted(longest.workers, "worker")
             told.append(f"Nothing was answered for {longest.silence:.1f} s at {where}; percentiles count that once for each of them.")
@@ -223,9 +226,9 @@ def _stood_still(level: Level) -> bool:
     return level.answered > 0 and level.silence > max(STANDSTILL_SECONDS, STANDSTILL_SEARCHES * level.latency.p50 / 1_000)
 
 
-def _summed(levels: Sequence[Level]) -> dict[str, int]:
-    kinds: dict[str, int] = {}
-    for level in levels:
-        for kind, count in level.failures.items():
-            kinds[kind] = kinds.get(kind, 0) + count
-    return kinds
+def _failures(levels: Sequence[Level]) -> list[str]:
+    """A line for each of the most frequent kinds."""
+    kinds = sum((Counter(level.failures) for level in levels), Counter()).most_common()
+    rest = sum(count for _, count in kinds[MOST_KINDS:])
+    told = [f"{count:,} searches failed: {kind}" for kind, count in kinds[:MOST_KINDS]]
+    return [*told, f"{rest:,} searches failed in {len(kinds) - MOST_KINDS:,} other ways."] if rest else told

@@ -12,10 +12,11 @@ from scripts.perf.ports import Params, Target
 AUTO = "auto"
 # By how the name of the index type begins; Milvus' documentation of its index types. The first that fits holds.
 _PARAMETERS = (("HNSW", "ef"), ("IVF", "nprobe"), ("GPU_IVF", "nprobe"), ("SCANN", "nprobe"), ("DISKANN", "search_list"))
-_VALUES = {"ef": (16, 32, 64, 128, 256), "nprobe": (1, 4, 8, 16, 32, 64, 128), "search_list": (16, 32, 64, 128, 256)}
 # Candidate lists: with fewer than k of them Milvus refuses the search.
 _AT_LEAST_K = ("ef", "search_list")
-_WRITTEN = re.compile(r"(\w+)=(\d+(?:,\d+)*)")
+_LISTS = (1, 4, 8, 16, 32, 64, 128)
+_LEAST_CANDIDATES, _DOUBLINGS = 16, 5
+_WRITTEN = re.compile(r"(\w+)=(\d{1,9}(?:,\d{1,9})*)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def of(text: str, target: Target, k: int) -> Sweep:
     least = k if own in _AT_LEAST_K else 1
     most = int(target.build.get("nlist", 0)) if own == "nprobe" else 0
     if text == AUTO:
-        values = {max(value, least) for value in _VALUES[own] if not most or value <= most}
+        values = _candidates(k) if own in _AT_LEAST_K else {value for value in _LISTS if not most or value <= most}
     else:
         name, given = parsed(text)
         if name != own:
@@ -61,6 +62,11 @@ def of(text: str, target: Target, k: int) -> Sweep:
 def parameter_of(index: str) -> str | None:
     """None where none is known."""
     return next((parameter for beginning, parameter in _PARAMETERS if index.startswith(beginning)), None)
+
+
+def _candidates(k: int) -> set[int]:
+    """As many lengths for any k, each twice the one before."""
+    return {max(_LEAST_CANDIDATES, k) << doubling for doubling in range(_DOUBLINGS)}
 
 
 def _refuse(values: Sequence[int], name: str, k: int, least: int, most: int) -> None:

@@ -17,7 +17,7 @@ class ExactSearch:
     """The scores of the `k` nearest vectors for each query, in double precision, and those of what an index answered, as pages go by.
 
     `names` are the queries' ids, `queries` float32 [queries, dimension], `answers` the keys that the index gave for each. Only scores are kept:
-    a hit counts as right when its score is as good as the last of the exact ones, whichever of several equal rows it is.
+    a hit is right when its score is as good as the last of the exact ones, whichever of several equal rows it is.
     """
 
     def __init__(self, names: Sequence[str], queries: np.ndarray, answers: Sequence[Sequence[int | str]], metric: Metric, k: int) -> None:
@@ -34,7 +34,7 @@ class ExactSearch:
         for query, keys in enumerate(answers):
             for key in dict.fromkeys(keys):
                 self._wanted.setdefault(key, []).append(query)
-        self._of_answers: list[list[float]] = [[] for _ in answers]
+        self._of_answers: list[list[tuple[int | str, float]]] = [[] for _ in answers]
 
     def add(self, keys: Sequence[int] | Sequence[str], vectors: np.ndarray, lengths: np.ndarray) -> None:
         """`vectors` float64 [len(keys), dimension], all of them finite, and their lengths."""
@@ -42,17 +42,25 @@ class ExactSearch:
         scores = self._scores(vectors, lengths)
         for position, key in enumerate(keys):
             for query in self._wanted.get(key, ()):
-                self._of_answers[query].append(float(scores[query, position]))
+                self._of_answers[query].append((key, float(scores[query, position])))
         if scores.shape[1] > self._k:
             scores = np.partition(scores, scores.shape[1] - self._k, axis=1)[:, -self._k :]
         together = np.concatenate([self._best, scores], axis=1)
         self._best = np.sort(together, axis=1)[:, -self._k :]
 
+    @property
+    def depth(self) -> int:
+        """How many hits an exact answer has: `k`, or all rows where there are fewer."""
+        return self._best.shape[1]
+
+    def right(self) -> list[set[int | str]]:
+        """The keys of each answer that are right. There is at least one vector."""
+        least = self._best[:, 0] - TIE * self._sizes()
+        return [{key for key, score in scored if score >= last} for last, scored in zip(least, self._of_answers, strict=True)]
+
     def recall(self) -> Recall:
         """Over all queries; there is at least one, and at least one vector."""
-        least = self._best[:, 0] - TIE * self._sizes()
-        found = [sum(score >= last for score in scores) for last, scores in zip(least, self._of_answers, strict=True)]
-        shares = [min(count / self._best.shape[1], 1.0) for count in found]
+        shares = [min(len(keys) / self.depth, 1.0) for keys in self.right()]
         worst = int(np.argmin(shares))
         name = self._names[worst] if shares[worst] < 1 else ""
         return Recall(k=self._k, queries=len(shares), mean=float(np.mean(shares)), worst=shares[worst], worst_query=name)

@@ -45,6 +45,15 @@ def test_the_longest_silence_is_kept():
     assert 0.2 <= loop.level().silence <= loop.level().seconds
 
 
+def test_searches_as_long_as_the_window_make_a_throughput():
+    """Four workers, each search 0.3 s, windows of 0.1 s: none ends within one, and still some are answered a second."""
+    loop = Loop(lambda number: time.sleep(0.3) or [1], Deal(1_000), k=1, workers=4)
+    for _ in range(2):
+        loop.measure(0.1)
+    level = loop.level()
+    assert 0 < level.ended < level.searches and level.qps == level.ended / level.seconds
+
+
 def test_repeated_queries_are_counted():
     """Of a level that has fewer than it asks, those that had been asked in the warm-up among them."""
     loop = Loop(lambda number: time.sleep(0.001) or [], Deal(5), k=0, workers=2)

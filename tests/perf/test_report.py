@@ -49,6 +49,13 @@ def test_failures_are_never_hidden():
     assert "20 searches failed: UNAVAILABLE" in text
 
 
+def test_a_hundred_kinds_of_failures_are_few_lines():
+    """The most frequent ones first; what is left is added up."""
+    many = level(failures={f"kind {n}": n for n in range(1, 101)}, searches=200 + 5_050)
+    lines = [line for line in report(many).lines() if "searches failed" in line]
+    assert lines[0] == "100 searches failed: kind 100" and lines[-1] == "4,560 searches failed in 95 other ways." and len(lines) == 6
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
