@@ -17,6 +17,13 @@ from scripts.errors import UsageError
 # In capitals, as variables mostly are and tokens are not: what looks like a name is named in messages.
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
+_PLAINLY = {
+    "missing": "is missing",
+    "tuple_type": "is not a list, which begins with `- name: …`",
+    "model_type": "is not a mapping such as {name: eu, uri: 'https://eu.example:19530'}",
+    "invalid_key": "is not the name of a setting",
+}
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,11 +38,21 @@ class Cluster(_Frozen):
     token_variable: str = ""
     """The name of the variable; empty for a server that asks for none."""
 
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("has characters in it that are not shown, such as the end of a line")
+        return value
+
     @field_validator("uri")
     @classmethod
-    def _without_password(cls, value: str) -> str:
+    def _an_address(cls, value: str) -> str:
+        # The value is not repeated: with a slash too few, a password is in it unseen.
         if has_secret(value):
             raise ValueError("has a password in it: put it into a variable, and the variable's name into token_variable")
+        if "://" not in value and not value.endswith(".db"):
+            raise ValueError("is neither an address such as http://host:19530 nor a file ending in .db")
         return value
 
     @field_validator("token_variable")
@@ -45,7 +62,6 @@ class Cluster(_Frozen):
         if value and not _VARIABLE.fullmatch(value):
             raise ValueError("is not the name of a variable in capitals, such as MILVUS_TOKEN_EU; a token itself does not belong into this file")
         return value
-
 
     def token(self, secret: Callable[[str], SecretStr | None]) -> str:
         """Empty where none is needed. `secret` reads a variable. Raises UsageError where it is not set."""
@@ -90,9 +106,9 @@ def load(path: Path) -> tuple[Cluster, ...]:
 def _explain(error: ValidationError) -> str:
     """The first fault in one line. What was written is never repeated, because it may be a secret."""
     fault = error.errors(include_input=False)[0]
-    where = ".".join(str(part + 1) if isinstance(part, int) else part for part in fault["loc"])
-    if fault["type"] == "missing":
-        return f"{where}: is missing."
+    where = ".".join(str(part + 1) if place == 1 and isinstance(part, int) else str(part) for place, part in enumerate(fault["loc"]))
+    if plain := _PLAINLY.get(fault["type"]):
+        return f"{where}: {plain}."
     if fault["type"] == "extra_forbidden":
         known = list(Cluster.model_fields if len(fault["loc"]) > 1 else Clusters.model_fields)
         near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)

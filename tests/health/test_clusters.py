@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from pydantic import SecretStr
 
@@ -9,6 +11,12 @@ from scripts import clusters
 from scripts.errors import UsageError
 
 GOOD = "clusters:\n  - name: eu\n    uri: https://eu.example:19530\n    token_variable: MILVUS_TOKEN_EU\n  - {name: laptop, uri: data/milvus.db}\n"
+
+
+# Nine mappings that merge each other: 9 to the ninth keys.
+MERGED = "a: &a {k: 1}\n" + "".join(
+    f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 9)}]}}\n" for old, new in itertools.pairwise("abcdefghij")
+)
 
 
 def test_clusters_are_read_and_files_are_beside_the_file(tmp_path):
@@ -41,6 +49,12 @@ def test_a_variable_that_is_not_set_is_named(tmp_path):
         (GOOD.replace("laptop", "eu"), "two clusters have the name eu"),
         (GOOD.replace("name: eu\n", "name: eu\n    name: us\n"), "is there twice"),
         ("clusters: [", "cannot be read"),
+        ("clusters: {name: a}", "clusters: is not a list"),
+        ("clusters: &a [*a]", "clusters.1: is not a mapping"),
+        ("clusters: [{1: x}]", "clusters.1.(name: is missing|1: is not the name of a setting)"),
+        (GOOD.replace("name: eu", 'name: "e\\nu"'), r"clusters\.1\.name: has characters in it that are not shown"),
+        (GOOD.replace("data/milvus.db", "milvus:19530"), r"clusters\.2\.uri: is neither an address such as"),
+        (MERGED, "more than 10,000 keys are merged into one mapping"),
     ],
 )
 def test_what_is_wrong_with_the_file_is_told_in_one_line(tmp_path, text, told):
@@ -54,8 +68,11 @@ def test_what_is_wrong_with_the_file_is_told_in_one_line(tmp_path, text, told):
 
 @pytest.mark.parametrize("wrong", ["token_variable: root:s3cretS3cret", "token_variable: s3cretS3cret"])
 def test_a_token_in_the_file_is_refused_and_never_repeated(tmp_path, wrong):
-    """Whoever reads the log does not learn it; the same goes for a password in an address."""
-    for text in (GOOD.replace("token_variable: MILVUS_TOKEN_EU", wrong), GOOD.replace("https://eu", "https://root:s3cretS3cret@eu")):
+    """Whoever reads the log does not learn it; the same goes for a password in an address, also in one with a slash too few, and for a file that is
+    no YAML just there."""
+    texts = [GOOD.replace("https://eu", f"{begin}root:s3cretS3cret@eu") for begin in ("https://", "https:/", "")]
+    texts += [GOOD.replace("token_variable: MILVUS_TOKEN_EU", f"token_variable: {begin}s3cretS3cret") for begin in ("root: ", '"root:', "@", "!", "*")]
+    for text in (GOOD.replace("token_variable: MILVUS_TOKEN_EU", wrong), *texts):
         path = tmp_path / "clusters.yaml"
         path.write_text(text)
         with pytest.raises(UsageError) as failure:
