@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts import console, options
+from scripts.durations import Seconds
 from scripts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ clusters = click.option(
 )
 timeout = click.option(
     "--timeout",
-    type=click.FloatRange(min=1),
+    type=Seconds(),
     default=30,
     show_default=True,
     metavar="SECONDS",
@@ -62,7 +63,7 @@ class _Served(click.ParamType):
 @click.command(epilog="Example:  python -m scripts health --clusters clusters.yaml --watch 30")
 @clusters
 @timeout
-@click.option("--watch", "every", type=click.FloatRange(min=1), metavar="SECONDS", help="Look again and again, with so long a pause.")
+@click.option("--watch", "every", type=Seconds(), metavar="SECONDS", help="Look again and again, with so long a pause.")
 @click.option("--metrics-file", type=click.Path(dir_okay=False, path_type=Path), help="Also write Prometheus text there, as a whole or not at all.")
 @click.option(
     "--serve",
@@ -90,11 +91,11 @@ def health(config: Path, clusters_file: Path | None, timeout: float, everything:
     if output["every"] is None and output["served"] is None:
         report, file = look(), output["metrics_file"]
         console.show(report, as_json, *([partial(_write, file, report)] if file else []))
-    _again_and_again(look, as_json, **output)
+    _again_and_again(look, timeout, as_json, **output)
 
 
 def _again_and_again(
-    look: Callable[[], HealthReport], as_json: bool, every: float | None, metrics_file: Path | None, served: tuple[str, int] | None
+    look: Callable[[], HealthReport], timeout: float, as_json: bool, every: float | None, metrics_file: Path | None, served: tuple[str, int] | None
 ) -> None:
     """Ends only when it is ended: what cannot be written for once is said."""
     from scripts.health import metrics
@@ -102,9 +103,9 @@ def _again_and_again(
 
     every = every or EVERY_SECONDS
     with ExitStack() as open_:
-        page = open_.enter_context(Page(served[1], every, served[0])) if served else None
-        if page and served:
-            click.echo(f"health: http://{served[0]}:{page.port}/metrics", err=True)
+        page = open_.enter_context(Page(served[1], every + timeout, served[0])) if served else None
+        if page:
+            click.echo(f"health: {page.address}/metrics", err=True)
         while True:
             report = look()
             if page:
@@ -124,18 +125,20 @@ def places(config: Path, clusters_file: Path | None, timeout: float) -> list[Pla
     from scripts import config as configuration
     from scripts.addresses import shown
     from scripts.health.visit import Place
+    from scripts.tls import OPEN
 
     environment = configuration.environment(config.parent)  # first, because what follows takes a milvus-lite file's MILVUS_URI away
     configuration.prepare_libraries()
     from scripts.adapters.milvus.inspection import MilvusInspection
 
-    how = {"patience": CALL_SHARE * timeout, "tls": environment.milvus_tls}
+    patience = CALL_SHARE * timeout
     if clusters_file is None:
-        uri = environment.milvus_uri
-        return [Place("milvus", shown(uri), partial(MilvusInspection, uri, environment.milvus_token.get_secret_value(), **how))]
+        uri, token = environment.milvus_uri, environment.milvus_token.get_secret_value()
+        return [Place("milvus", shown(uri), partial(MilvusInspection, uri, token, patience, environment.milvus_tls))]
 
     def opened(cluster: Cluster) -> Inspection:
-        return MilvusInspection(cluster.uri, cluster.token(configuration.secret), **how)
+        tls = environment.milvus_tls if cluster.uri.startswith("https://") else OPEN  # the laptop's among them needs none
+        return MilvusInspection(cluster.uri, cluster.token(configuration.secret), patience, tls)
 
     return [Place(cluster.name, shown(cluster.uri), partial(opened, cluster)) for cluster in clusters.load(clusters_file)]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scripts import console, options
+from scripts.durations import Seconds
 from scripts.errors import KitError, UsageError
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from scripts.wiring import Wiring
 
 _tell = partial(click.echo, err=True)
-_timeout = click.option("--timeout", type=click.FloatRange(min=1), default=3_600, show_default=True, metavar="SECONDS", help="How long to wait.")
+# What begins to load goes on by itself. A sidecar that waits for one of them longer than this does not see that another was released.
+TURN_SECONDS = 30.0
+_timeout = click.option("--timeout", type=Seconds(), default=3_600, show_default=True, metavar="SECONDS", help="How long to wait.")
 
 
 @click.command("ensure-loaded", epilog="Example:  python -m scripts ensure-loaded --every 30")
 @_timeout
-@click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Again and again, as a sidecar, with so long a pause.")
+@click.option("--every", type=Seconds(), metavar="SECONDS", help="Again and again, as a sidecar, with so long a pause.")
 @options.config
 @options.as_json
 def ensure_loaded(config: Path, timeout: float, every: float | None, as_json: bool) -> None:
@@ -32,6 +35,8 @@ def ensure_loaded(config: Path, timeout: float, every: float | None, as_json: bo
     from scripts.jobs.ensure_loaded import ensure_loaded as job
 
     last = ""
+    if every is not None:
+        timeout = min(timeout, max(every, TURN_SECONDS))
     while True:
         try:
             with console.opened(config) as kit:

@@ -42,6 +42,7 @@ class IndexHealth:
         counters = {"total": index.total, "indexed": index.indexed, "pending": index.pending, "state": index.state}
         return {
             "field": index.field,
+            "name": index.name,
             "type": index.type,
             "metric": index.metric,
             "judgment": self.judgment.value,

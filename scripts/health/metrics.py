@@ -80,7 +80,7 @@ def _of_collection(add: Any, cluster: str, each: CollectionHealth) -> None:
     add("collection_growing_rows", seen.growing_rows, **where)
     add("collection_replicas", seen.replicas, **where)
     for index in each.indexes:
-        which = where | {"field": index.index.field}
+        which = where | {"field": index.index.field, "index": index.index.name}
         add("index_coverage_ratio", None if index.coverage is None else index.coverage / 100, **which)
         add("index_uncovered_rows", index.uncovered_rows, **which)
         for judgment in Judgment:

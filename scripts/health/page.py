@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scripts.errors import UsageError
 from scripts.health.metrics import CONTENT_TYPE
@@ -25,9 +27,20 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        # A name may stand for addresses of both kinds: then the one that is known longer.
+        addresses = sorted(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), key=lambda found: found[0] is not socket.AF_INET)
+        self.address_family, address = addresses[0][0], addresses[0][4]
+        super().__init__((str(address[0]), port), handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):  # else who asked is gone, as a probe that only knocks
+            super().handle_error(request, client_address)
+
 
 class Page:
-    """Answers at once with what it was last given, as a whole. Use it with `with`; `port` 0 takes a free one.
+    """Answers at once with what it was last given, as a whole. Use it with `with`; `port` 0 takes a free one. A look comes after `every` seconds at
+    the latest, its own time among them.
 
     Raises UsageError where the port is taken, or the host is not this machine's.
     """
@@ -36,11 +49,12 @@ class Page:
         self._last: _Last | None = None
         self._lifetime = MISSED_LOOKS * every
         try:
-            self._server = _Server((host, port), self._handler())
-        except OSError as error:
-            what = f"Port {port} of {host} cannot be served: {error.strerror}."
-            raise UsageError(what, hint="Is another one running? Take another --serve PORT.") from None
+            self._server = _Server(host, port, self._handler())
+        except (OSError, ValueError) as error:
+            what = f"Port {port} of {host} cannot be served: {getattr(error, 'strerror', None) or 'that is no name of a host'}."
+            raise UsageError(what, hint="Is another one running, or is the host not this machine's? Take another --serve.") from None
         self.port = int(self._server.server_address[1])
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def __enter__(self) -> Page:
         Thread(target=self._server.serve_forever, daemon=True).start()

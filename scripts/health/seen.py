@@ -40,6 +40,8 @@ class IndexSeen:
     indexed: int
     pending: int
     vector: bool = True
+    name: str = ""
+    """Of a JSON field newer servers have several, of one path each."""
 
     @property
     def adds_up(self) -> bool:

@@ -13,7 +13,7 @@ from scripts.health.indexes import SMALLEST_INDEXED_SEGMENT, IndexHealth, Judgme
 from scripts.health.seen import Because, Load, Seen
 from scripts.pair import Pair, Stamp, State, production_alias
 
-# So large a share of the rows, searched one by one, is felt by whoever asks.
+# So large a share of the rows, searched one by one or missing, is felt by whoever asks.
 FELT_SHARE = 0.1
 # Each segment is searched by itself: many small ones cost more than a large one.
 MANY_SMALL_SEGMENTS = 16
@@ -210,7 +210,8 @@ def _of_rows(seen: Seen, stamp: Stamp | None) -> Iterator[Finding]:
         yield Finding(Status.ERROR if proved else Status.WARNING, what, remedy)
     elif proved is not None and stamp and stamp.read_content == stamp.content and seen.rows != proved:
         what = f"it has {seen.rows:,} rows; {proved:,} were proved"
-        yield Finding(Status.WARNING, what, f"`catch-up {seen.name}` makes it equal to the source again.")
+        status = Status.ERROR if seen.rows <= (1 - FELT_SHARE) * proved else Status.WARNING
+        yield Finding(status, what, f"`catch-up {seen.name}` makes it equal to the source again.")
 
 
 def _of_coverage(seen: Seen, indexes: tuple[IndexHealth, ...]) -> Iterator[Finding]:

@@ -31,10 +31,12 @@ class Upkeep(Protocol):
         """Returns at once, or when it is loaded. Safe to repeat. Raises Refused where it cannot be loaded."""
         ...
 
-    def loading(self, collection: str) -> Loading: ...
+    def loading(self, collection: str) -> Loading:
+        """Raises Refused where it is not there any more."""
+        ...
 
-    def seal(self, collection: str) -> None:
-        """What still grows is on the disk, so that it can be merged."""
+    def seal(self, collection: str, within: float) -> None:
+        """What still grows is on the disk, so that it can be merged. Raises Unreachable where that takes longer than `within` seconds."""
         ...
 
     def is_indexed(self, collection: str) -> bool:

@@ -7,10 +7,11 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock, Thread
+from traceback import extract_tb
 
 from scripts.errors import KitError
 from scripts.health.report import ClusterHealth
-from scripts.health.seen import Inspection, Seen
+from scripts.health.seen import Because, Gap, Inspection, Seen
 from scripts.health.statuses import CollectionHealth, Finding, Status, examine, lost
 
 # A strong count waits for 200 to 400 ms (2.3.5) and costs little: so many wait beside each other.
@@ -50,8 +51,6 @@ class Visit:
         self._looks: list[CollectionHealth] = []
         self._failure = ""
         self._ended: float | None = None
-        self.fault: Exception | None = None
-        """Of the kit's own: not to be taken for a server that is silent."""
 
     def run(self) -> None:
         """Returns when all is seen, or no more can be. Never raises."""
@@ -67,7 +66,7 @@ class Visit:
         except KitError as error:
             self._failure = str(error)
         except Exception as fault:
-            self.fault = fault
+            self._failure = f"Not a fault of the cluster, but {_told(fault)}."
         self._ended = time.monotonic()
 
     def found(self) -> ClusterHealth:
@@ -101,25 +100,38 @@ class Visit:
 
     def _look_at_some(self, inspection: Inspection) -> None:
         until = self._began + BEGIN_SHARE * self._within
-        while time.monotonic() < until and not self._failure and not self.fault:
+        while time.monotonic() < until and not self._failure:
             try:
                 name = self._waiting.popleft()
             except IndexError:
                 return
             try:
-                seen = inspection.look(name)
-                found = examine(self._with_aliases(seen)) if seen else None
+                found = self._examined(inspection, name)
             except KitError as error:
                 self._failure = str(error)
-                return
-            except Exception as fault:
-                self.fault = fault
                 return
             with self._lock:
                 del self._unseen[name]
                 if found:
                     self._looks.append(found)
 
+    def _examined(self, inspection: Inspection, name: str) -> CollectionHealth | None:
+        """What the kit does not understand, such as a kind of field that is newer than pymilvus, keeps it from no other collection."""
+        try:
+            seen = inspection.look(name)
+            return examine(self._with_aliases(seen)) if seen else None
+        except KitError:
+            raise
+        except Exception as fault:
+            return examine(self._with_aliases(Seen(name, unknown=(Gap("everything", Because.FAILED, _told(fault)),))))
+
     def _with_aliases(self, seen: Seen) -> Seen:
         """Where they may not be listed, those that the server told with the collection."""
         return seen if self._aliases is None else replace(seen, aliases=self._pointing.get(seen.name, ()))
+
+
+def _told(fault: Exception) -> str:
+    """With its place, because there is no traceback of a look among many."""
+    where = extract_tb(fault.__traceback__)[-1]
+    what = " ".join(f"{type(fault).__name__}: {fault}".split())[:200]
+    return f"a fault of the kit: {what} ({where.filename.rpartition('/')[2]}, line {where.lineno})"

@@ -55,7 +55,7 @@ def compact(store: VectorStore, upkeep: Upkeep, name: str, *, within: float, tel
                 raise Inconclusive(what, hint="What has begun goes on by itself; `health` shows it.")
             time.sleep(POLL_SECONDS)
 
-    upkeep.seal(collection)
+    upkeep.seal(collection, within)
     for _ in range(PASSES):
         wait(lambda: upkeep.is_indexed(collection))
         if (job := upkeep.begin_compacting(collection)) is None:

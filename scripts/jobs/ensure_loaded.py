@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts import catalogue
-from scripts.catalogue import Catalogue
 from scripts.errors import KitError, Unreachable
 from scripts.health.seen import Load
 from scripts.health.upkeep import Upkeep
@@ -56,18 +55,21 @@ class EnsuredAll:
 
 def ensure_loaded(parts: Parts, upkeep: Upkeep, *, within: float, tell: Callable[[str], None] = lambda line: None) -> EnsuredAll:
     """Safe to run again, and beside anything else: it loads what retention keeps loaded, and nothing else. Production first; one that cannot be
-    loaded keeps no other from it. `within` is in seconds, for all of them.
+    loaded keeps no other from it, and one that need not be any more when it could not is passed over. `within` is in seconds, for all of them.
 
     `tell` hears of progress. Raises Unreachable where the server is not there.
     """
-    world = catalogue.read(parts.store, parts.settings)
     until = time.monotonic() + within
-    wanted = _wanted(world, Policy.of(parts.settings).keep_loaded, parts)
-    return EnsuredAll(world.alias, tuple(_ensure(upkeep, name, why, until, tell) for name, why in wanted.items()))
+    ensured = [_ensure(upkeep, name, why, until, tell) for name, why in _wanted(parts).items()]
+    if any(each.failure for each in ensured):  # it may have been dropped, or replaced, meanwhile
+        still = _wanted(parts)
+        ensured = [each for each in ensured if not each.failure or each.collection in still]
+    return EnsuredAll(parts.settings.alias, tuple(ensured))
 
 
-def _wanted(world: Catalogue, keep_loaded: int, parts: Parts) -> dict[str, str]:
+def _wanted(parts: Parts) -> dict[str, str]:
     """What should be loaded, and why, in order of need."""
+    world, keep_loaded = catalogue.read(parts.store, parts.settings), Policy.of(parts.settings).keep_loaded
     wanted = {world.target: "production"} if world.target else {}
     for entry in world.entries:
         if entry.aliases and not entry.is_production:

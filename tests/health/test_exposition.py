@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from contextlib import closing
 from dataclasses import replace
 from http.client import HTTPConnection
+from urllib.request import urlopen
 
 import pytest
 
@@ -16,7 +18,9 @@ from scripts.health.page import Page
 from scripts.health.report import ClusterHealth, HealthReport
 from scripts.health.seen import Load
 from scripts.health.statuses import Finding, Status, examine
+from scripts.health_commands import _again_and_again
 from tests.health.test_judgments import NOW, WELL
+from tests.servers import free_ports
 
 # https://prometheus.io/docs/instrumenting/exposition_formats/, version 0.0.4
 _NAME, _LABEL = r"[a-zA-Z_:][a-zA-Z0-9_:]*", r"[a-zA-Z_][a-zA-Z0-9_]*"
@@ -64,7 +68,8 @@ def value(samples, name, **labels):
 
 def test_prometheus_takes_every_line():
     """Families with help and type, no sample twice, labels escaped so that they are read back as they were: also of a cluster with an odd name."""
-    unknown = replace(WELL, name="other", rows=None, growing_rows=None, replicas=None, segments=None, load=Load.UNKNOWN, aliases=())
+    paths = tuple(replace(WELL.indexes[0], field="json", name=name, vector=False) for name in ("by_color", "by_size"))
+    unknown = replace(WELL, indexes=paths, name="other", rows=None, growing_rows=None, replicas=None, segments=None, load=Load.UNKNOWN, aliases=())
     lost = Finding(Status.ERROR, "the alias points to nothing", "Go.")
     looks = tuple(map(examine, (WELL, replace(WELL, name="growing", growing_rows=7), unknown)))
     here = ClusterHealth(ODD, "", looks, (lost,), unseen=("late",))
@@ -77,9 +82,9 @@ def test_prometheus_takes_every_line():
     assert (value(samples, "cluster_errors", cluster=ODD), value(samples, "cluster_unseen_collections", cluster=ODD)) == (1, 1)
     for name in ("collection_rows", "collection_loaded", "collection_replicas", "collection_growing_rows"):
         assert value(samples, name, cluster=ODD, collection="other") is None
-    which = {"cluster": ODD, "collection": "growing", "field": "vector"}
+    which = {"cluster": ODD, "collection": "growing", "field": "vector", "index": "hnsw"}
     assert [value(samples, "index_judgment", **which, judgment=found) for found in ("building", "completed")] == [1, 0]
-    assert value(samples, "index_coverage_ratio", cluster=ODD, collection="growing", field="vector") == 0.9999
+    assert value(samples, "index_coverage_ratio", **which) == 0.9999
 
 
 def test_the_check_of_the_grammar_finds_what_prometheus_would_not_take():
@@ -118,9 +123,53 @@ def test_the_page_answers_as_a_scraper_expects():
         assert ask(page, "/metrics", "POST")[0] == 501
         with pytest.raises(UsageError, match=f"Port {page.port} of 127.0.0.1 cannot be served"):
             Page(page.port, 60)
+        for host in ("nobody.invalid", "ä..", "a..b"):
+            with pytest.raises(UsageError, match="cannot be served"):
+                Page(0, 60, host)
     with Page(0, 0) as page:
         page.renew("a 1\n")
         assert ask(page, "/healthz")[0] == 503 and ask(page, "/metrics")[0] == 200
+
+
+def test_it_is_served_where_it_is_asked_to_be_served():
+    """Also over IPv6, as in a cluster that has nothing else."""
+    with Page(0, 60, "::1") as page:
+        page.renew("a 1\n")
+        assert page.address == f"http://[::1]:{page.port}"
+        with closing(HTTPConnection("::1", page.port, timeout=10)) as connection:
+            connection.request("GET", "/metrics")
+            assert connection.getresponse().read() == b"a 1\n"
+
+
+def test_who_only_knocks_leaves_no_trace_in_the_log(capfd):
+    """As probes do, which reset the connection; a fault of the page itself is shown."""
+    with Page(0, 60) as page:
+        for fault in (ConnectionResetError, ZeroDivisionError):
+            try:
+                raise fault
+            except fault:
+                page._server.handle_error(None, None)
+    told = capfd.readouterr().err
+    assert "ConnectionResetError" not in told and "ZeroDivisionError" in told
+
+
+def test_who_looks_slowly_still_looks():
+    """A cluster that does not answer makes each look as long as the time-out: /healthz, on which a watcher's life may hang, goes by both."""
+    (port,) = free_ports(1)
+    asked: list[int] = []
+
+    def look() -> HealthReport:
+        if not asked:
+            asked.append(0)
+            return HealthReport((), NOW)
+        time.sleep(0.5)
+        with closing(urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10)) as answer:
+            asked.append(answer.status)
+        raise EOFError
+
+    with pytest.raises(EOFError):
+        _again_and_again(look, timeout=30, as_json=True, every=0.1, metrics_file=None, served=("127.0.0.1", port))
+    assert asked == [0, 200]
 
 
 def test_many_scrapes_while_it_is_renewed_see_one_look_each():

@@ -26,7 +26,7 @@ KEY, VECTOR = FieldSeen("id", "INT64", primary=True), FieldSeen("vector", "FLOAT
 
 
 def index(total, indexed, pending=0, state="Finished", kind="HNSW") -> IndexSeen:
-    return IndexSeen("vector", kind, "COSINE", state, total, indexed, pending)
+    return IndexSeen("vector", kind, "COSINE", state, total, indexed, pending, name="hnsw")
 
 
 def collection(rows, counters, segments=(), growing=0, aliases=("shop_prod",), **others) -> Seen:
@@ -125,6 +125,8 @@ FAULTS = {
     "has no index": (replace(WELL, indexes=()), Status.ERROR),
     "has failed": (replace(WELL, indexes=(index(100_000, 100_000, state="Failed"),)), Status.ERROR),
     "no rows; 100,000 were proved": (replace(WELL, rows=0, stored_rows=0, segments=()), Status.ERROR),
+    "it has 90,000 rows; 100,000 were proved": (replace(WELL, rows=90_000, properties=WHOLE.properties()), Status.ERROR),
+    "it has 90,001 rows; 100,000 were proved": (replace(WELL, rows=90_001, properties=WHOLE.properties()), Status.WARNING),
     "covers 50% of the rows: 100,000": (replace(WELL, rows=200_000, growing_rows=100_000), Status.ERROR),
     "covers 95.23% of the rows: 5,000": (replace(WELL, rows=105_000, growing_rows=5_000), Status.WARNING),
     "IVF_FLAT/COSINE, and HNSW/COSINE was stamped": (replace(WELL, indexes=(index(100_000, 100_000, kind="IVF_FLAT"),)), Status.WARNING),
@@ -250,7 +252,7 @@ def test_prometheus_text_has_every_known_figure_and_no_other():
     report = HealthReport((ClusterHealth("eu", "", (examine(WELL), examine(odd))), ClusterHealth("us", "", failure="down")), NOW)
     text = metrics.text(report)
     assert f'promotion_health_collection_rows{{cluster="eu",collection="{NAME}"}} 100000\n' in text
-    assert f'promotion_health_index_coverage_ratio{{cluster="eu",collection="{NAME}",field="vector"}} 1\n' in text
+    assert f'promotion_health_index_coverage_ratio{{cluster="eu",collection="{NAME}",field="vector",index="hnsw"}} 1\n' in text
     assert 'promotion_health_cluster_up{cluster="us"} 0\n' in text
     assert r'collection="a\"b\\c"' in text and r'collection_rows{cluster="eu",collection="a\"' not in text
     lines = text.splitlines()

@@ -136,14 +136,24 @@ def test_a_server_that_is_lost_in_the_middle_ends_the_look_at_it(names):
     assert 0 < len(cluster.collections) <= len(served) and len(cluster.collections) + len(cluster.unseen) == MANY
 
 
-def test_a_fault_of_the_kit_is_not_told_as_a_server_that_is_silent():
-    """It comes out as what it is."""
+def test_a_fault_of_the_kit_is_told_as_what_it_is_and_hides_nothing():
+    """With its place: of the one collection that was not understood, red where it serves; and of the one cluster."""
 
     def ask(name):
-        raise ZeroDivisionError
+        if name != "a":
+            raise ValueError("110 is not a\nvalid DataType")
 
-    with pytest.raises(ZeroDivisionError):
-        look(Server(["a"], ask=ask))
+    report, cluster = look(Server(["a", "b", "z_00000"], ask=ask))
+    assert {each.seen.name: each.status for each in cluster.collections} == {"a": Status.HEALTHY, "b": Status.WARNING, "z_00000": Status.ERROR}
+    assert report.exit_code == 1 and not cluster.failure
+    assert any("a fault of the kit: ValueError: 110 is not a valid DataType (test_visits.py, line" in line for line in report.lines())
+
+    broken = Server(["a"])
+    broken.aliases = lambda: 1 / 0
+    places = [Place(name, "", lambda server=server: server) for name, server in (("broken", broken), ("well", Server(["a"])))]
+    report = health(places, within=30, now=lambda: NOW)
+    assert "a fault of the kit: ZeroDivisionError" in report.clusters[0].failure and report.exit_code == 5
+    assert not report.clusters[1].failure and report.clusters[1].collections
 
 
 def test_where_aliases_may_not_be_listed_those_that_collections_tell_count():

@@ -31,7 +31,7 @@ class MilvusInspection:
     """
 
     def __init__(self, uri: str, token: str = "", patience: float = RETRY_SECONDS, tls: TlsFiles = OPEN) -> None:
-        if "://" not in uri and not Path(uri).exists():
+        if "://" not in uri and not _is_there(uri):
             raise Unreachable(f"There is no milvus-lite file {shown(uri)}.", hint="Is MILVUS_URI set?")
         self._store = MilvusStore(uri, token, patience, tls)
         self._milvus: Connection = self._store._milvus
@@ -48,14 +48,16 @@ class MilvusInspection:
     def aliases(self) -> dict[str, str] | None:
         try:
             names = self._milvus.call("list_aliases")["aliases"]
+            targets = {name: self._target(name) for name in names}
         except NotPermitted:
             return None
-        targets = {name: self._target(name) for name in names}
         return {name: target for name, target in targets.items() if target}
 
     def look(self, collection: str) -> Seen | None:
         try:
             return self._look(collection)
+        except NotPermitted as error:  # of one collection: newer servers ask for a grant to describe it
+            return Seen(collection, unknown=(Gap("everything", Because.NOT_PERMITTED, _missing(error)),))
         except Refused as error:
             if self._exists(collection):
                 return Seen(collection, unknown=(Gap("everything", Because.FAILED, error.what.rstrip(".")),))
@@ -166,6 +168,13 @@ class _Pieces:
         return None
 
 
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a name that is too long, or a folder that is not ours to look into
+        return False
+
+
 def _missing(error: NotPermitted) -> str:
     return f"not permitted: it takes {error.privilege}" if error.privilege else "not permitted"
 
@@ -196,6 +205,7 @@ def _index(described: dict[str, Any], vectors: set[str]) -> IndexSeen:
         indexed=int(described.get("indexed_rows", 0)),
         pending=int(described.get("pending_index_rows", 0)),
         vector=described["field_name"] in vectors,
+        name=str(described.get("index_name", "")),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scripts.adapters.milvus.inspection import load_of, segments_of
 from scripts.adapters.milvus.store import MilvusStore
+from scripts.errors import Refused
 from scripts.health.seen import Load, Segment
 from scripts.health.upkeep import Compaction, Loading
 
@@ -19,10 +20,12 @@ class MilvusUpkeep:
 
     def loading(self, collection: str) -> Loading:
         state = self._milvus.call("get_load_state", collection)
+        if str(state["state"]) == "NotExist":
+            raise Refused(f"There is no collection {collection} any more.")
         return Loading(load_of(state), int(state["progress"]) if "progress" in state else None)
 
-    def seal(self, collection: str) -> None:
-        self._milvus.call("flush", collection, timeout=None)
+    def seal(self, collection: str, within: float) -> None:
+        self._milvus.call("flush", collection, timeout=within)
 
     def is_indexed(self, collection: str) -> bool:
         indexes = (self._milvus.call("describe_index", collection, name) for name in self._milvus.call("list_indexes", collection))
