@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,13 @@ def can_be_made(ctx: click.Context, parameter: click.Parameter, folder: Path | N
     except OSError as error:
         raise click.BadParameter(f"{str(folder)!r} cannot be made: {error.strerror}.") from None
     return folder
+
+
+def number(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """`nan` lies within every range."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number.")
+    return value
 
 
 CONFIG, CONFIGS = "promotion.yaml", "services/*/promotion.yaml"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -47,13 +46,6 @@ def _bare(ctx: click.Context, parameter: click.Parameter, text: str) -> str:
     return text.strip()
 
 
-def _number(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """`nan` lies within every range."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("nan is no number.")
-    return value
-
-
 _report = click.option(
     "--report",
     type=click.Path(file_okay=False, path_type=Path),
@@ -61,7 +53,7 @@ _report = click.option(
     metavar="FOLDER",
     help="Write report.html, its plot as SVG, CSV and JSON there.",
 )
-_SECONDS = {"show_default": True, "metavar": "S", "callback": _number}
+_SECONDS = {"show_default": True, "metavar": "S", "callback": options.number}
 MOST_SECONDS = 3_600
 # Fewer carry no interval (quality.statistics), and of more each takes its share of a pass over all rows.
 RECALL_QUERIES = (50, 5_000)
@@ -70,7 +62,7 @@ RECALL_QUERIES = (50, 5_000)
 @click.command(epilog="Example:  python -m scripts perf product_embeddings_prod --sweep auto --target-recall 0.98 --report perf/")
 @click.argument("name")
 @click.option("--queries", "count", type=click.IntRange(1, 100_000), metavar="N", help="How many distinct queries. [default: 10000; of a log 1000]")
-@click.option("--noise", type=click.FloatRange(0, 100), callback=_number, help="How far from a row its query is. [default: 1.2]")
+@click.option("--noise", type=click.FloatRange(0, 100), callback=options.number, help="How far from a row its query is. [default: 1.2]")
 @click.option("--seed", type=click.IntRange(min=0), help="Other queries. [default: 0]")
 @click.option("--log", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Real queries, encoded by the pair's own model.")
 @click.option("--concurrency", default="1,4,16", show_default=True, callback=_workers, metavar="N,…", help="Searches at once, level by level.")
@@ -81,7 +73,7 @@ RECALL_QUERIES = (50, 5_000)
 @click.option("--filter", "where", default="", callback=_bare, metavar="FILTER", help="A Milvus filter that every search has.")
 @click.option("--field", default="", help="The vector field, where there are several.")
 @click.option("--sweep", callback=_sweep, metavar="PARAM=N,…|auto", help="Recall and latency of these, at the first level.")
-@click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True, max_open=True), callback=_number, help="The cheapest to reach it? [default: 0.95]")
+@click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True, max_open=True), callback=options.number, help="The cheapest to reach it? [default: 0.95]")
 @click.option("--recall-queries", type=click.IntRange(*RECALL_QUERIES), metavar="N", help="So many of them for recall. [default: 500]")
 @_report
 @options.config

@@ -17,7 +17,7 @@ import numpy as np
 from scripts.adapters.filesystems import explained, resolve, translated
 from scripts.addresses import shown
 from scripts.backup.ports import FileFacts, WholePage
-from scripts.errors import KitError, Refused
+from scripts.errors import KitError, Refused, UsageError
 from scripts.layout import COLUMNS_HASH, TEXT_HASH, VECTOR, FieldType, Layout
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 def open_folder(uri: str, root: Path) -> BackupFiles:
     """A plain path is relative to `root`. Raises UsageError where the address cannot be used."""
+    if not uri.strip():
+        raise UsageError("The address of the folder is empty.")
+    if "\0" in uri or any("\ud800" <= letter <= "\udfff" for letter in uri):
+        raise UsageError(f"The address of the folder {shown(uri)!a} has a character in it that is none.")
     with translated(shown(uri)):
         system, path = resolve(uri, root)
     return BackupFiles(system, path, shown(uri).rstrip("/"))
@@ -65,6 +69,8 @@ class BackupFiles:
                     return file.read()
             except FileNotFoundError:
                 return None
+            except NotADirectoryError:
+                raise UsageError(f"{self.name} is a file, not a folder.") from None
 
     def write(self, name: str, content: bytes) -> None:
         """On S3 a file appears when it is complete; elsewhere it gets its name then."""

@@ -97,7 +97,7 @@ class Manifest(_Frozen):
         try:
             raw = json.loads(content)
             kind = raw["format"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise Refused(f"{where} is not of a backup, or only half of it is there.", hint="Use another folder.") from None
         if kind != FORMAT:
             raise Refused(f"{where} has format {kind}; this kit reads {FORMAT}.", hint="Use the version of the kit that wrote it, or a newer one.")

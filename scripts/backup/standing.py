@@ -71,9 +71,9 @@ def newest_backup(folder: Folder, service: str) -> Folder:
 
 
 def tidy(folder: Folder, manifest: Manifest, own: str) -> str:
-    """Removes what this manifest, which is in the file `own`, does not list. Gives why something stays: a backup is whole all the same, and it may well
-    be that nobody is to remove anything there."""
-    wanted = {own, *(part.name for part in manifest.parts)}
+    """Removes what this manifest, which is in the file `own`, does not list, but never a whole backup's manifest. Gives why something stays: a backup
+    is whole all the same, and it may well be that nobody is to remove anything there."""
+    wanted = {own, MANIFEST, *(part.name for part in manifest.parts)}
     for name in folder.names():
         if name not in wanted:
             try:

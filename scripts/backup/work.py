@@ -13,6 +13,7 @@ from scripts.backup.standing import MANIFEST, UNFINISHED
 from scripts.errors import Refused
 from scripts.flow import Ahead
 
+# With one being made, one at work on, and one as it came from the server five are in memory, each of PAGE_BYTES or of what Milvus gives in one answer.
 PAGES_AHEAD = 2
 
 Advance = Callable[[int], None]
@@ -30,6 +31,7 @@ class Work:
 
     def keep_whole_parts(self, advance: Advance) -> int:
         """How many rows of an earlier run are there, up to the first file that is not whole. Other files go: on a full disk they are in the way."""
+        self._take_over()
         kept: list[Part] = []
         for part in self.manifest.parts:
             if standing.damage(self._folder, part):
@@ -38,8 +40,10 @@ class Work:
                 self.sampled.add(page)
             kept.append(part)
             advance(part.rows)
-        self.manifest = self.manifest.changed(parts=tuple(kept))
-        self._folder.write(UNFINISHED, self.manifest.written())
+        self._refuse_other_writer()  # all files were read meanwhile, which may have taken hours
+        if len(kept) < len(self.manifest.parts):
+            self.manifest = self.manifest.changed(parts=tuple(kept))
+            self._folder.write(UNFINISHED, self.manifest.written())
         standing.tidy(self._folder, self.manifest, UNFINISHED)
         return self.manifest.rows
 
@@ -82,8 +86,18 @@ class Work:
             facts = file.close()
         return Part(name=name, rows=rows, bytes=facts.bytes, sha256=facts.sha256, digest=f"{digest:016x}", last=last)
 
+    def _take_over(self) -> None:
+        """Before anything is read or removed: whoever writes here sees it when it next looks. Who has finished meanwhile keeps what it has made."""
+        self._folder.write(UNFINISHED, self.manifest.written())
+        if self._folder.read(MANIFEST) is not None:
+            raise _another(self._folder)
+
     def _refuse_other_writer(self) -> None:
         """Whoever came later has taken over."""
         content = self._folder.read(UNFINISHED)
         if content is None or Manifest.parse(content, f"{self._folder.name}/{UNFINISHED}").writer != self.manifest.writer:
-            raise Refused(f"Another process writes a backup into {self._folder.name}.", hint="Let it finish.")
+            raise _another(self._folder)
+
+
+def _another(folder: Folder) -> Refused:
+    return Refused(f"Another process writes a backup into {folder.name}, or has just finished it.", hint="Let it finish; the same command checks it then.")

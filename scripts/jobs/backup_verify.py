@@ -22,6 +22,8 @@ TRIAL = f"{PREFIX}restore_test"
 """The property of a collection that is there to be dropped: who made it, as a heartbeat's token."""
 # A collection of another machine on which nobody beats is left over after so long.
 LEFT_OVER = timedelta(hours=1)
+# Clocks of two machines may differ by so much; a backup that was begun later than now by more has no age that anybody knows.
+SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -37,21 +39,31 @@ class Verified:
         return self.max_age is not None and self.age > self.max_age
 
     @property
+    def is_of_the_future(self) -> bool:
+        return self.age < -SKEW
+
+    @property
     def exit_code(self) -> int:
-        return 1 if self.is_too_old else 0
+        return 1 if self.is_too_old or self.max_age is not None and self.is_of_the_future else 0
 
     def lines(self) -> list[str]:
-        made, days = self.restored.manifest, self.age / timedelta(days=1)
-        old = f": TOO OLD, {self.max_age / timedelta(days=1):g} days are allowed" if self.max_age and self.is_too_old else ""
+        made = self.restored.manifest
         return [
             f"The backup of {made.pair} in {self.folder} can be restored: {made.rows:,} rows, content {made.content.fingerprint}.",
             f"  {self.restored.recall()}",
-            f"  begun {made.begun_at:%Y-%m-%d %H:%M} UTC, {days:.1f} days ago{old}",
+            f"  begun {made.begun_at:%Y-%m-%d %H:%M} UTC, {self._age()}",
             *(f"  {note}" for note in self.notes),
         ]
 
+    def _age(self) -> str:
+        days = self.age / timedelta(days=1)
+        if self.is_of_the_future:
+            return f"{-days:.1f} days FROM NOW: the clock of this machine, or of the one that made it, is wrong, and its age is not known"
+        old = f": TOO OLD, {self.max_age / timedelta(days=1):g} days are allowed" if self.max_age and self.is_too_old else ""
+        return f"{max(days, 0.0):.1f} days ago{old}"
+
     def facts(self) -> dict[str, Any]:
-        facts = {"folder": self.folder, "age_days": self.age / timedelta(days=1), "too_old": self.is_too_old, "notes": list(self.notes)}
+        facts = {"folder": self.folder, "age_days": self.age / timedelta(days=1), "too_old": self.is_too_old, "of_the_future": self.is_of_the_future, "notes": list(self.notes)}
         return self.restored.facts() | facts
 
 
@@ -59,7 +71,7 @@ def verify(parts: Parts, folder: Folder, show: Show = unseen, max_age: timedelta
     """Safe to run again. Restores the backup in this folder, or the newest one below it, and drops what it made, also where it fails; what a killed
     run left is dropped by the next one. The collection is never more than one that is being built, so nobody can promote it.
 
-    Its exit code is 1 where the backup is older than `max_age`. Raises as `restore`.
+    Its exit code is 1 where the backup is older than `max_age`, or by the clocks was begun in the future. Raises as `restore`.
     """
     notes = _drop_left_over(parts)
     folder = standing.newest_backup(folder, parts.settings.service)

@@ -101,7 +101,7 @@ def restore(parts: Parts, folder: Folder, name: str | None = None, show: Show = 
 
 def target(manifest: Manifest, name: str | None, parts: Parts) -> Pair:
     """A pair's name says its service and its model version, which a backup keeps: only the build may be another."""
-    pair, like, service = require_pair(name or manifest.pair), require_pair(manifest.pair), manifest.read_stamp().service
+    pair, like, service = require_pair(manifest.pair if name is None else name), require_pair(manifest.pair), manifest.read_stamp().service
     if (pair.service, pair.version) != (like.service, like.version):
         raise UsageError(
             f"{pair} would be of another service or model version than {like}.", hint=f"Name it {like.service}_v{like.version}_ and eight hex digits."

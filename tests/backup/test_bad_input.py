@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts import digests
+from scripts.adapters.backup_files import open_folder
 from scripts.backup_commands import backup as backup_command
 from scripts.backup_commands import restore as restore_command
 from scripts.errors import KitError, Refused, UsageError
@@ -108,6 +109,9 @@ def test_a_manifest_that_was_edited_is_refused(kit, copied):
     (copied / "manifest.json").write_text('{"format": 1, "pai')
     with pytest.raises(Refused, match="only half of it is there"):
         restore(kit, folder(copied))
+    (copied / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(Refused, match="is not of a backup"):
+        restore(kit, folder(copied))
     (copied / "manifest.json").unlink()
     with pytest.raises(UsageError, match="There is no backup in"):
         restore(kit, folder(copied))
@@ -150,7 +154,7 @@ def test_nothing_is_restored_over_what_is_there(kit, whole):
     assert kit.store.collections() == [PAIR]
 
 
-@pytest.mark.parametrize(("name", "why"), [("small_shop_v4_0123abcd", "another service or model version"), ("shop_v3_0123abcd", "another service"), ("shop", "not the name of a pair")])
+@pytest.mark.parametrize(("name", "why"), [("small_shop_v4_0123abcd", "another service or model version"), ("shop_v3_0123abcd", "another service"), ("shop", "not the name of a pair"), ("", "not the name of a pair")])
 def test_a_restored_pair_keeps_its_service_and_model_version(kit, whole, name, why):
     """They are in its name, and its vectors are that model's."""
     with pytest.raises(UsageError, match=why):
@@ -201,3 +205,19 @@ def test_the_commands_ask_for_what_they_need():
     assert "Missing option '--to'" in runner.invoke(backup_command, ["--pair", PAIR]).output
     assert "do not go with `verify`" in runner.invoke(backup_command, ["--pair", PAIR, "verify", "there"]).output
     assert "Missing argument 'FOLDER'" in runner.invoke(restore_command, []).output
+    for days in ("nan", "inf", "1e300", "0"):
+        done = runner.invoke(backup_command, ["verify", "there", "--max-age-days", days])
+        assert done.exit_code == 2 and "Invalid value for '--max-age-days'" in done.output
+
+
+@pytest.mark.parametrize(("address", "why"), [("", "is empty"), (" ", "is empty"), ("a\udcffb", "'a.udcffb' has a character in it that is none"), ("a\0b", "is none")])
+def test_an_address_that_is_none_ends_in_one_line(address, why):
+    """A variable that is not set, a name in another encoding."""
+    with pytest.raises(UsageError, match=why):
+        open_folder(address, Path("/"))
+
+
+def test_a_file_is_no_backup(kit, whole):
+    """It is said what it is."""
+    with pytest.raises(UsageError, match="manifest.json is a file, not a folder"):
+        restore(kit, open_folder(str(whole / "manifest.json"), Path("/")), OTHER)

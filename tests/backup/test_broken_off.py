@@ -127,6 +127,26 @@ def test_a_second_writer_ends_the_first(kit, tmp_path):
     restore(kit, folder(path), OTHER)
 
 
+def test_a_backup_that_is_finished_while_another_looks_at_its_files_stays_whole(kit, tmp_path):
+    """Of two that go on with the same folder the later one takes over, and the earlier one, which has read the files that are there, neither removes
+    what was written meanwhile nor writes another."""
+    path = tmp_path / "there"
+    with pytest.raises(BrokenOff):
+        backup(kit, PAIR, folder(path), break_off_after(ROWS // 2), part_bytes=PART_BYTES)
+    finished = {}
+
+    def meanwhile(rows: int) -> None:
+        if not finished:
+            finished["kept"] = None
+            finished["kept"] = backup(kit, PAIR, folder(path), part_bytes=PART_BYTES).kept_rows
+            finished["files"] = {file.name: file.stat().st_mtime_ns for file in path.iterdir()}
+
+    with pytest.raises(Refused, match="Another process writes a backup"):
+        backup(kit, PAIR, folder(path), telling(meanwhile), part_bytes=PART_BYTES)
+    assert finished["kept"] > 0 and {file.name: file.stat().st_mtime_ns for file in path.iterdir()} == finished["files"]
+    assert backup(kit, PAIR, folder(path)).kept_rows == ROWS
+
+
 def test_a_restore_that_another_one_overtakes_leaves_its_pair_alone(kit, tmp_path):
     """While it still reads its files the other has finished, and the pair may have been promoted since: nothing is written over it."""
     backup(kit, PAIR, folder(tmp_path / "there"), part_bytes=PART_BYTES)

@@ -84,6 +84,17 @@ def test_an_old_backup_is_said_to_be_old(kit, tmp_path, monkeypatch):
     assert verify(kit, there, max_age=timedelta(days=10)).exit_code == 0
 
 
+def test_a_backup_of_the_future_has_no_age(kit, tmp_path, monkeypatch):
+    """A clock was wrong: it would hide all that are made until then, and never be too old. Five minutes are nobody's fault."""
+    there, now = folder(tmp_path / "there"), kit.now()
+    backup(kit, PAIR, there)
+    monkeypatch.setattr(type(kit), "now", lambda self: now - timedelta(days=9))
+    done = verify(kit, there, max_age=timedelta(days=2))
+    assert (done.exit_code, done.facts()["of_the_future"]) == (1, True) and "9.0 days FROM NOW" in "\n".join(done.lines())
+    monkeypatch.setattr(type(kit), "now", lambda self: now - timedelta(minutes=3))
+    assert verify(kit, there, max_age=timedelta(days=2)).exit_code == 0
+
+
 def test_the_commands_back_up_production_and_try_the_newest_out(tmp_path):
     """As a schedule runs them: by the word `production`, into the day's folder, and one address for all of them."""
     uri = str(tmp_path / "milvus.db")
