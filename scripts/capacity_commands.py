@@ -30,7 +30,7 @@ _OF_AN_EMISSION = ("name", "mode", "queue", "s3", "s3_secret", "out")
 @click.option("--scalars-bytes", metavar="BYTES", help="Of a row's other columns, beside key and vector. [default: 64]")
 @click.option("--keep-loaded", type=click.IntRange(0, 100), metavar="N", help="Predecessors that stay loaded. [default: 1]")
 @click.option("--keep-previous", type=click.IntRange(0, 100), metavar="N", help="Predecessors that are kept. [default: 1]")
-@click.option("--replicas", type=click.IntRange(1, 100), default=1, show_default=True, help="Copies of a pair in memory.")
+@click.option("--replicas", type=click.IntRange(1, 100), help="Copies of a pair in memory. [default: capacity.replicas; of a plan, 1]")
 @click.option("--memory", metavar="SIZE", help="Of the query nodes that there are: 64Gi, or 4x64Gi. [default: capacity.query_nodes; of a plan, say which it takes]")
 @click.option("--emit", type=click.Choice(["operator", "helm"]), help="Print a Milvus that holds the plan: its resource, or values of its chart.")
 @click.option("--name", metavar="NAME", help="Of that Milvus. [default: milvus]")
@@ -41,7 +41,7 @@ _OF_AN_EMISSION = ("name", "mode", "queue", "s3", "s3_secret", "out")
 @options.out
 @options.config
 @options.as_json
-def capacity(config: Path, as_json: bool, rows: str | None, memory: str | None, replicas: int, **given: Any) -> None:
+def capacity(config: Path, as_json: bool, rows: str | None, memory: str | None, replicas: int | None, **given: Any) -> None:
     """Say what pairs need in memory and on disk, as they are or as planned, and whether the query nodes hold a promotion: 1 where they do not."""
     from scripts.capacity.nodes import Nodes
     from scripts.jobs import capacity as job
@@ -53,7 +53,7 @@ def capacity(config: Path, as_json: bool, rows: str | None, memory: str | None, 
     if rows is None:
         with console.opened(config) as kit:
             console.show(job.present(kit, nodes, replicas=replicas), as_json)
-    plan = _plan(rows or "", nodes, replicas, given)
+    plan = _plan(rows or "", nodes, replicas or 1, given)
     if given["emit"] is None:
         console.show(job.Planned(plan), as_json)
     result = emit(_deployment(plan, given), given["emit"])

@@ -46,11 +46,14 @@ def weigh(coming: Coming, beside: Sequence[Held], nodes: Nodes | None) -> Admiss
     others = sum(each.memory for each in beside)
     found = _fit(coming, coming.shape, others, nodes)
     pair = found.needed - others
-    of_others = f" beside {shown(others)} of {_counted(beside)}" if beside else ""
+    sized = [each for each in beside if each.shapes]
+    of_others = f" beside {shown(others)} of {_counted(sized)}" if sized else ""
+    blank = len(beside) - len(sized)
+    uncounted = f" Not counted: {blank} collection{'' if blank == 1 else 's'} whose size is not known." if blank else ""
     needed = f"{shown(found.needed)} during its promotion: {shown(pair)} for {coming.rows:,} rows ({coming.known_from}){of_others}"
     there = f"{shown(found.usable)} that {nodes} of query nodes can load"
     if found.holds:
-        return Admission(f"capacity: fits: {needed}, of {there}.", True)
+        return Admission(f"capacity: fits: {needed}, of {there}.{uncounted}", True)
     return Admission(f"The promotion would not fit: it takes {needed}, more than the {there}.", False, _way_out(coming, others, nodes))
 
 

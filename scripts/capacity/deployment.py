@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scripts.capacity.nodes import is_for_one
+from scripts.capacity.nodes import MAX_NODES, is_for_one
 from scripts.capacity.plan import Plan
 from scripts.capacity.quantities import GI, gibibytes
 from scripts.errors import AnswerIsNo, UsageError
@@ -137,8 +137,8 @@ class Deployment:
 def deployed(plan: Plan, *, name: str, mode: Mode | None, queue: Queue, bucket: Bucket | None) -> Deployment:
     """Standalone where one node of 64Gi is enough and nothing else was asked for.
 
-    Raises UsageError for a name that Kubernetes does not take, or a standalone that needs more nodes; AnswerIsNo where the plan's own nodes do not
-    hold it.
+    Raises UsageError for a name that Kubernetes does not take, a standalone that needs more nodes, or more nodes than anybody has; AnswerIsNo where
+    the plan's own nodes do not hold it.
     """
     if not _LABEL.fullmatch(name):
         raise UsageError(f"--name: {name!r} is not a name.", hint="Small letters, digits and hyphens, at most 40, beginning with a letter.")
@@ -146,6 +146,8 @@ def deployed(plan: Plan, *, name: str, mode: Mode | None, queue: Queue, bucket: 
         raise AnswerIsNo(
             f"{plan.nodes} of query nodes do not hold {shown(plan.fit.needed)} during a promotion.", hint="Leave --memory out, or name more of it."
         )
+    if plan.nodes.count > MAX_NODES:
+        raise UsageError(f"This takes {plan.nodes} of query nodes, more than {MAX_NODES:,}.", hint="Is --rows meant so? Else choose an index that takes less.")
     mode = mode or (Mode.STANDALONE if is_for_one(plan.nodes) else Mode.CLUSTER)
     if mode is Mode.STANDALONE and plan.nodes.count > 1:
         raise UsageError(f"--mode standalone is one node; this takes {plan.nodes}.", hint="Choose cluster, or one large node by --memory.")

@@ -100,9 +100,6 @@ def _component(size: Size) -> dict[str, Any]:
     return {"replicas": size.replicas, "resources": size.resources()}
 
 
-
-
-
 def _with_disk(part: dict[str, Any], deployment: Deployment) -> None:
     """Room for DISKANN's files on the pod's own disk, which should be NVMe."""
     if deployment.is_on_disk:

@@ -16,7 +16,8 @@ class Held:
     rows: int
     """As stored: deleted ones are among them until a compaction has removed them."""
     shapes: tuple[Shape, ...]
-    """One for each vector field. The first has the other columns; there is none where nothing but the schema's vectors could be sized."""
+    """One for each vector field. The first has the other columns. None where it could not be sized: of sparse vectors, or because this user may not
+    see the collection."""
     replicas: int = 1
 
     @property

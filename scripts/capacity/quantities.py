@@ -15,7 +15,8 @@ MAX_BYTES = 2**60
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 # Those of Kubernetes, where a small m would be a thousandth.
 _SIZES = {"": 1, "Ki": KI, "Mi": MI, "Gi": GI, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_NUMBER = re.compile(r"(?P<number>[0-9][0-9_]*(\.[0-9]+)?)\s*(?P<unit>[A-Za-z]{0,3})")
+# No more digits than make sense: Python itself refuses to read thousands of them.
+_NUMBER = re.compile(r"(?P<number>[0-9][0-9_]{0,39}(\.[0-9]{1,39})?)\s*(?P<unit>[A-Za-z]{0,3})")
 
 
 def rows(text: str, name: str = "--rows") -> int:
@@ -23,7 +24,7 @@ def rows(text: str, name: str = "--rows") -> int:
     found = _NUMBER.fullmatch(text.strip())
     factor = _COUNTS.get(found["unit"].lower()) if found else None
     if not found or factor is None:
-        raise UsageError(f"{name}: {text!r} is not a number of rows.", hint="Write 250000, 250k, 100M or 1.5B.")
+        raise UsageError(f"{name}: {_cut(text)!r} is not a number of rows.", hint="Write 250000, 250k, 100M or 1.5B.")
     return _within(_times(found["number"], factor), name, 1, MAX_ROWS)
 
 
@@ -32,7 +33,7 @@ def size(text: str, name: str = "--memory") -> int:
     found = _NUMBER.fullmatch(text.strip())
     factor = _SIZES.get(found["unit"].removesuffix("B")) if found else None
     if not found or factor is None:
-        raise UsageError(f"{name}: {text!r} is not a size.", hint="Write 64Gi, 512Mi, 200G or a number of bytes.")
+        raise UsageError(f"{name}: {_cut(text)!r} is not a size.", hint="Write 64Gi, 512Mi, 200G or a number of bytes.")
     return _within(_times(found["number"], factor), name, 0, MAX_BYTES)
 
 
@@ -44,6 +45,10 @@ def within(value: int, name: str, least: int, most: int) -> int:
 def gibibytes(count: float) -> str:
     """Of nodes and volumes, as Kubernetes writes them: `64Gi`, rounded up."""
     return f"{max(1, -(-int(count) // GI))}Gi"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 50 else f"{text[:50]}…"
 
 
 def _times(number: str, factor: int) -> int:

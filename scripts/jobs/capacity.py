@@ -126,14 +126,15 @@ class Present:
         }
 
 
-def present(parts: Parts, nodes: Nodes | None, *, replicas: int = 1) -> Present:
-    """Reads only: the stamps of this service's pairs, and which of them are loaded. Where no nodes are named, those that the configuration names."""
+def present(parts: Parts, nodes: Nodes | None, *, replicas: int | None = None) -> Present:
+    """Reads only: the stamps of this service's pairs, and which of them are loaded. Where no nodes or replicas are named, those of the configuration."""
     world, kept = catalogue.read(parts.store, parts.settings), parts.settings.retention
     pairs = []
     for entry in world.entries:
         rows = rows_of(entry.stamp)
         size = None if rows is None else need(Shape.of(entry.stamp.layout), rows)
         pairs.append(Measured(entry, parts.store.open(entry.pair.collection).is_loaded(), size))
+    replicas = replicas or parts.settings.capacity.replicas
     window, nodes = Window(kept.keep_loaded, kept.keep_previous, replicas), nodes or parts.settings.capacity.nodes
     filled = [each for each in pairs if each.need and each.need.rows]
     loaded = sum(each.need.memory * replicas for each in filled if each.is_loaded)

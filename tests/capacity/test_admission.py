@@ -55,6 +55,15 @@ def test_the_line_says_what_is_needed_what_there_is_and_what_to_do():
     assert "beside" in weigh(COMING, [PRODUCTION], Nodes.parse("4x64Gi")).line
 
 
+def test_what_could_not_be_sized_is_said_and_counts_as_nothing():
+    """Sparse vectors, and what this user may not see: it fits as far as is known, and what is known may be too much already."""
+    beside = [PRODUCTION, Held("sparse", ROWS, ()), Held("hidden", 0, ())]
+    fits = weigh(COMING, beside, Nodes.parse("4x64Gi"))
+    assert fits.holds and fits.line.endswith("Not counted: 2 collections whose size is not known.") and f"of {PRODUCTION.name}, of" in fits.line
+    assert "Not counted: 1 collection whose" in weigh(COMING, beside[:2], Nodes.parse("4x64Gi")).line
+    assert weigh(COMING, beside, Nodes.parse("16Gi")).holds is False
+
+
 @pytest.mark.parametrize(("coming", "nodes", "why"), [(replace(COMING, rows=None), Nodes.parse("64Gi"), "how many rows"), (COMING, None, "query_nodes")])
 def test_what_is_not_known_is_said_and_refuses_nothing(coming, nodes, why):
     """Neither yes nor no."""

@@ -145,3 +145,16 @@ def test_pairs_that_do_not_fit_end_with_1(tmp_path):
         assert present(parts, Nodes.parse("64Gi")).pairs[-1].need is None
         configured = Parts(store, world.settings.model_copy(update={"capacity": CapacitySettings(query_nodes="64Gi")}))
         assert (present(configured, None).exit_code, present(configured, Nodes.parse("64x512Gi")).exit_code) == (1, 0)
+
+
+def test_replicas_are_those_of_the_configuration_unless_named(tmp_path):
+    """As `create` counts them: both say the same of the same cluster."""
+    with MilvusStore(str(tmp_path / "milvus.db")) as store:
+        world = World(store, tmp_path)
+        name = world.build(NOW)
+        content = Content(rows=1_000, fingerprint="0" * 16, skipped=0, read_at=world.now)
+        store.set_properties(name, world.stamp(name).changes(content=content))
+        twice = Parts(store, world.settings.model_copy(update={"capacity": CapacitySettings(replicas=2)}))
+        found = present(Parts(store, world.settings), None), present(twice, None), present(twice, None, replicas=3)
+        once, configured, named = (each.next.promotion.memory for each in found)
+        assert (configured, named) == (2 * once, 3 * once)

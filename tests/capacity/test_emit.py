@@ -122,10 +122,11 @@ def test_the_file_has_what_is_printed(tmp_path):
         ((*SMALL, "--s3", "host/bucket", "--s3-secret", "No Name"), UsageError),
         ((*LARGE, "--mode", "standalone"), UsageError),
         ((*LARGE, "--memory", "64Gi"), AnswerIsNo),
+        (("--rows", "1000B", "--dim", "32768"), UsageError),
     ],
 )
 def test_what_would_not_run_is_refused_in_one_line(words, kind):
-    """Names and addresses that Kubernetes does not take, and nodes that do not hold it."""
+    """Names and addresses that Kubernetes does not take, nodes that do not hold it, and hundreds of thousands of nodes."""
     refused = run(*words, "--emit", "operator").exception
     assert isinstance(refused, kind) and "\n" not in str(refused) and "secret@" not in str(refused)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 from pymilvus import DataType, MilvusClient
 
 from scripts.adapters.milvus import MilvusStore
-from scripts.adapters.milvus.occupancy import MilvusOccupancy
+from scripts.adapters.milvus.connection import NotPermitted
+from scripts.adapters.milvus.occupancy import MilvusOccupancy, memory_of_query_nodes
 from scripts.capacity.needs import Shape, need
-from scripts.capacity.occupancy import Occupancy
+from scripts.capacity.occupancy import Held, Occupancy
 from scripts.capacity.policy import CapacitySettings, Policy
 from scripts.errors import Refused
 from scripts.jobs.capacity_admission import admitted
@@ -103,6 +105,38 @@ def test_a_server_tells_the_memory_of_its_query_nodes(empty_milvus_server):
         (memory,) = MilvusOccupancy(store).query_nodes()
     pages = {line.split(":")[0]: line.split()[1] for line in Path("/proc/meminfo").read_text().splitlines()}
     assert 2**30 < memory <= int(pages["MemTotal"]) * 1024
+
+
+@pytest.mark.parametrize(
+    ("told", "memory"),
+    [
+        ({"nodes_info": [{"infos": {"type": "querynode", "hardware_infos": {"memory": 7}}}, {"infos": {"type": "proxy", "hardware_infos": {"memory": 9}}}]}, (7,)),
+        ({"nodes_info": [{"infos": {"type": "querynode", "has_error": True}}, {"infos": {"type": "querynode", "hardware_infos": {"memory": 0}}}]}, ()),
+        *((odd, ()) for odd in ({}, [], None, "x", {"nodes_info": None}, {"nodes_info": [{}]}, {"nodes_info": [{"infos": None}]}, {"nodes_info": 7})),
+        ({"nodes_info": [{"infos": {"type": "querynode", "hardware_infos": {"memory": "much"}}}]}, ()),
+    ],
+)
+def test_what_a_server_says_of_its_nodes_breaks_nothing(told, memory):
+    """Nodes that tell an error, other kinds of nodes, and answers of another form: then it is not known what there is."""
+    assert memory_of_query_nodes(json.dumps(told)) == memory and memory_of_query_nodes("<html>") == ()
+
+
+def test_a_collection_that_this_user_may_not_see_keeps_nobody_from_building(tmp_path):
+    """It is there, without a size; all others are sized as ever."""
+    with MilvusStore(str(tmp_path / "milvus.db")) as store:
+        world = World(store, tmp_path)
+        pair, hidden = world.build(NOW), world.build(NOW + timedelta(days=1))
+        occupancy = MilvusOccupancy(store)
+        ask = occupancy._held
+
+        def held(name: str) -> Held:
+            if name == hidden:
+                raise NotPermitted("no", privilege="DescribeCollection")
+            return ask(name)
+
+        occupancy._held = held
+        found = {each.name: each for each in occupancy.loaded()}
+    assert found[hidden] == Held(hidden, 0, ()) and found[pair].shapes == (Shape.of(LAYOUT),)
 
 
 def test_create_is_let_in_by_what_is_loaded_and_what_should_be(tmp_path):

@@ -20,20 +20,20 @@ def test_sizes_are_those_of_kubernetes():
     assert {text: quantities.size(text) for text in told} == told
 
 
-@pytest.mark.parametrize("text", ["", "many", "-5", "0", "1e9", "inf", "nan", "100MM", "1.", ".5M", "5M rows", "0x10", "9" * 40, "٣", "100Gi"])
+@pytest.mark.parametrize("text", ["", "many", "-5", "0", "1e9", "inf", "nan", "100MM", "1.", ".5M", "5M rows", "0x10", "9" * 40, "9" * 5_000, f"1.{'9' * 5_000}", "٣", "100Gi"])
 def test_nonsense_rows_are_refused_in_one_line(text):
     """What is wrong, and what to write instead."""
     with pytest.raises(UsageError) as refused:
         quantities.rows(text)
-    assert "\n" not in str(refused.value) and str(refused.value).startswith("--rows")
+    assert "\n" not in str(refused.value) and str(refused.value).startswith("--rows") and len(str(refused.value)) < 200
 
 
-@pytest.mark.parametrize("text", ["", "-1Gi", "64gi", "64 gigabytes", "1Pi", "NaN", "0x4x4Gi", "0x64Gi", "9999999x1Gi", "4x", "1Gi", "0", "9" * 30])
+@pytest.mark.parametrize("text", ["", "-1Gi", "64gi", "64 gigabytes", "1Pi", "NaN", "0x4x4Gi", "0x64Gi", "9999999x1Gi", "4x", "1Gi", "0", "9" * 30, "9" * 5_000])
 def test_nonsense_nodes_are_refused_in_one_line(text):
     """Among them nodes that are too small to load anything."""
     with pytest.raises(UsageError) as refused:
         Nodes.parse(text)
-    assert "\n" not in str(refused.value) and str(refused.value).startswith("--memory")
+    assert "\n" not in str(refused.value) and str(refused.value).startswith("--memory") and len(str(refused.value)) < 200
 
 
 def test_nodes_print_as_they_are_written():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pymilvus import DataType
 from pymilvus.grpc_gen import milvus_pb2
 
-from scripts.adapters.milvus.connection import RETRY_SECONDS
+from scripts.adapters.milvus.connection import RETRY_SECONDS, NotPermitted
 from scripts.adapters.milvus.inspection import load_of
 from scripts.adapters.milvus.store import MilvusStore
 from scripts.capacity.needs import OF_UNKNOWN_LENGTH, Shape
@@ -22,6 +23,8 @@ _WIDTHS = {DataType.BOOL: 1, DataType.INT8: 1, DataType.INT16: 2, DataType.INT32
 # Bytes of a vector's number. Sparse vectors are not sized: how long they are, only reading them tells.
 _OF_A_NUMBER = {DataType.FLOAT_VECTOR: 4.0, DataType.FLOAT16_VECTOR: 2.0, DataType.BFLOAT16_VECTOR: 2.0, DataType.BINARY_VECTOR: 1 / 8}
 _SIZED = ("M", "nlist", "m", "nbits")
+# Of thousands of collections each is a call or seven, which wait beside each other.
+LOOKS_AT_ONCE = 16
 
 
 class MilvusOccupancy:
@@ -33,27 +36,28 @@ class MilvusOccupancy:
 
     def loaded(self) -> list[Held]:
         names = sorted(self._milvus.call("list_collections"))
-        return [held for name in names if (held := self._look(name))]
+        with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+            return [held for held in pool.map(self._look, names) if held]
 
     def query_nodes(self) -> tuple[int, ...]:
         if self._milvus.embedded:
             return ()
         try:
-            told = self._milvus.patiently("get metrics", "", self._system)
+            return memory_of_query_nodes(self._milvus.patiently("get metrics", "", self._system))
         except KitError:
             return ()  # a hosted Milvus keeps it to itself; one that is gone is noticed by the next call
-        nodes = (node["infos"] for node in json.loads(told or "{}").get("nodes_info", ()))
-        return tuple(int(node["hardware_infos"]["memory"]) for node in nodes if node.get("type") == "querynode" and node.get("hardware_infos"))
 
     def _system(self) -> str:
         request = milvus_pb2.GetMetricsRequest(request=json.dumps({"metric_type": "system_info"}))
         return self._milvus._client._get_connection()._stub.GetMetrics(request, timeout=RETRY_SECONDS).response
 
     def _look(self, name: str) -> Held | None:
-        """None where it is not loaded, or was dropped during the look."""
+        """None where it is not loaded, or was dropped during the look. Without a size where this user may not see it."""
         try:
             loaded = load_of(self._milvus.call("get_load_state", name)) in (Load.LOADED, Load.LOADING)
             return self._held(name) if loaded else None
+        except NotPermitted:
+            return Held(name, 0, ())
         except Refused:
             if self._milvus.call("has_collection", name):
                 raise
@@ -73,6 +77,16 @@ class MilvusOccupancy:
         """By the field that each is of."""
         told = (self._milvus.call("describe_index", name, index) for index in self._milvus.call("list_indexes", name))
         return {index["field_name"]: _index(index) for index in told if index}
+
+
+def memory_of_query_nodes(told: str) -> tuple[int, ...]:
+    """Of the answer to `system_info` (2.3.5). Empty where it is not as expected: nobody is kept from building by what a server says of itself."""
+    try:
+        nodes = [node["infos"] for node in json.loads(told or "{}").get("nodes_info") or ()]
+        sizes = [int(node["hardware_infos"]["memory"]) for node in nodes if node.get("type") == "querynode" and node.get("hardware_infos")]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ()
+    return tuple(size for size in sizes if size > 0)
 
 
 def _stamp(name: str, described: dict[str, Any]) -> Stamp | None:
