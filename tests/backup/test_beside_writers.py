@@ -1,4 +1,4 @@
-"""A backup while the pair is written to: by a real `catch-up` or `embed`, on the real server."""
+"""A backup while the pair is written to by a real `catch-up`, on the real server."""
 
 from __future__ import annotations
 
@@ -65,18 +65,13 @@ def test_a_catch_up_during_a_backup_is_never_mixed_into_it(shop, tmp_path):
 
 
 def test_what_is_being_filled_is_not_backed_up(shop, tmp_path):
-    """A pair that an `embed` fills, and a finished one that a `catch-up` writes to: told in one line, by the beats of who is at work. What a killed
-    `catch-up` leaves is not backed up either."""
+    """A finished pair that a `catch-up` of another process writes to: told in one line, by the beats of who is at work. What it leaves when it is killed
+    is not backed up either."""
     gate = tmp_path / "gate.txt"
     gate.write_text(str(tmp_path / "never"))
     shop.stage("held", gate=str(gate))
-    pair = shop.do("create")["pair"]
+    pair = shop.do("build")["pair"]
     words = ("backup", "--pair", pair, "--to", str(tmp_path / "there"))
-    with at_work(shop, tmp_path, "embed", "--pair", pair):
-        assert f"{pair} is being filled" in refusal(shop.run(*words), 4)
-    assert f"{pair} is not finished" in refusal(shop.run(*words), 4)
-    for command in ("embed", "finish"):
-        shop.do(command, "--pair", pair)
     shop.write_products([row | {"name": f"another {row['name']}"} for row in products()])
     with at_work(shop, tmp_path, "catch-up", pair):
         assert f"{pair} is being filled" in refusal(shop.run(*words), 4)

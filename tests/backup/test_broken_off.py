@@ -13,9 +13,9 @@ from scripts.errors import KitError, Refused, UsageError
 from scripts.jobs.acts import holder
 from scripts.jobs.backup import backup
 from scripts.jobs.restore import restore
-from tests.backup.world import OTHER, PAIR, ROWS, build, folder, held, opened
+from tests.backup.world import OTHER, PAIR, ROWS, a_pair, built, folder, held
 
-PART_BYTES = 50_000
+PART_BYTES = 30_000
 
 
 class BrokenOff(Exception):
@@ -48,13 +48,17 @@ def break_off_after(count: int, of: str = "backup"):
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch):
     """Several pages and files of few rows."""
-    monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_BYTES", 32 << 10)
+    monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_BYTES", 24 << 10)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return a_pair(tmp_path_factory.mktemp("pair"))
 
 
 @pytest.fixture
-def kit(tmp_path):
-    with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
-        build(kit)
+def kit(tmp_path, pair):
+    with built(tmp_path, pair) as kit:
         yield kit
 
 
@@ -188,5 +192,5 @@ def test_half_a_backup_is_not_restored(kit, tmp_path):
     """It says how much is there and how to go on."""
     with pytest.raises(BrokenOff):
         backup(kit, PAIR, folder(tmp_path / "there"), break_off_after(ROWS // 2), part_bytes=PART_BYTES)
-    with pytest.raises(UsageError, match=rf"is unfinished: .* of 2,500 rows. Run `backup --pair {PAIR} --to"):
+    with pytest.raises(UsageError, match=rf"is unfinished: .* of 1,200 rows. Run `backup --pair {PAIR} --to"):
         restore(kit, folder(tmp_path / "there"), OTHER)

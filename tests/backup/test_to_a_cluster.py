@@ -29,27 +29,25 @@ def scores(shop: Shop) -> list[float]:
 
 def test_a_service_moves_from_a_laptop_to_a_cluster(moved):
     """Production and its predecessor are backed up on milvus-lite and restored on the server. What was decided on the laptop counts for nothing there: each
-    is validated and promoted anew, on the cluster's own evidence, and then there is a way back."""
+    is validated and promoted anew, on the cluster's own evidence."""
     cluster, folders, asked = moved
     for pair, folder in folders.items():
         restored = cluster.do("restore", str(folder))
         assert (restored["pair"], restored["rows"]) == (pair, 150)
-        (found,) = (each for each in cluster.do("status")["pairs"] if each["pair"] == pair)
+    for found in cluster.do("status")["pairs"]:
         assert (found["state"], found["verdict"], found["evidence"], found["replaces"], found["aliases"]) == ("built", "", "", "", [])
+    for pair in folders:
         assert "is built, not validated" in refusal(cluster.run("promote", "--pair", pair), 4)
         cluster.do("validate", "--pair", pair)
         cluster.do("promote", "--pair", pair)
-    first, second = folders
+    second = list(folders)[-1]
     assert cluster.production() == second and scores(cluster) == asked
     assert "was restored from this backup before, and is production now" in cluster.run("restore", str(folders[second])).stdout
-    cluster.do("rollback")
-    assert cluster.production() == first
-    cluster.do("rollback", "--to", second)
 
 
 def test_a_lost_production_comes_back(moved):
-    """Somebody drops its collection by hand, past the kit, and the alias dangles. Its predecessor takes over by a rollback. What is restored is nobody's
-    production before it is validated and promoted again; then searches find what they did."""
+    """Somebody drops its collection by hand, past the kit, and the alias dangles. Its predecessor, which came from a backup as well, takes over by a
+    rollback. What is restored is nobody's production before it is validated and promoted again; then searches find what they did."""
     cluster, folders, asked = moved
     first, second = folders
     assert cluster.production() == second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,15 +14,19 @@ from scripts.errors import Refused, UsageError
 from scripts.jobs.backup import backup
 from scripts.jobs.backup_verify import verify
 from scripts.jobs.restore import restore
-from tests.backup.world import OTHER, PAIR, SERVICE, build, folder, opened
+from tests.backup.world import OTHER, PAIR, SERVICE, a_pair, built, folder, opened
 
 ROWS = 400
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return a_pair(tmp_path_factory.mktemp("pair"), ROWS)
+
+
 @pytest.fixture
-def kit(tmp_path):
-    with opened(tmp_path / "kit", str(tmp_path / "milvus.db")) as kit:
-        build(kit, count=ROWS)
+def kit(tmp_path, pair):
+    with built(tmp_path, pair) as kit:
         yield kit
 
 
@@ -73,34 +78,27 @@ def test_a_manifest_below_that_cannot_be_read_is_not_passed_over(kit, tmp_path):
         verify(kit, root)
 
 
-def test_an_old_backup_is_said_to_be_old(kit, tmp_path, monkeypatch):
-    """It can be restored, and the exit code is 1 all the same: nobody has made one since."""
+def test_an_old_backup_is_said_to_be_old_and_one_of_the_future_to_have_no_age(kit, tmp_path, monkeypatch):
+    """It can be restored, and the exit code is 1 all the same: nobody has made one since, or a clock was wrong. A backup from a year ahead would be
+    never too old, and hide all that are made until then; five minutes are nobody's fault."""
     there, now = folder(tmp_path / "there"), kit.now()
     backup(kit, PAIR, there)
     monkeypatch.setattr(type(kit), "now", lambda self: now + timedelta(days=9))
-    done = verify(kit, there, max_age=timedelta(days=2))
-    assert (done.exit_code, done.facts()["too_old"]) == (1, True)
-    assert "9.0 days ago: TOO OLD, 2 days are allowed" in "\n".join(done.lines())
-    assert verify(kit, there, max_age=timedelta(days=10)).exit_code == 0
+    old = verify(kit, there, max_age=timedelta(days=2))
+    assert (old.exit_code, old.facts()["too_old"]) == (1, True)
+    assert "9.0 days ago: TOO OLD, 2 days are allowed" in "\n".join(old.lines())
+    assert replace(old, max_age=timedelta(days=10)).exit_code == 0 == replace(old, max_age=None).exit_code
+    ahead = replace(old, age=timedelta(days=-9))
+    assert (ahead.exit_code, ahead.facts()["of_the_future"]) == (1, True) and "9.0 days FROM NOW: the clock" in "\n".join(ahead.lines())
+    assert replace(ahead, age=timedelta(minutes=-3)).exit_code == 0
 
 
-def test_a_backup_of_the_future_has_no_age(kit, tmp_path, monkeypatch):
-    """A clock was wrong: it would hide all that are made until then, and never be too old. Five minutes are nobody's fault."""
-    there, now = folder(tmp_path / "there"), kit.now()
-    backup(kit, PAIR, there)
-    monkeypatch.setattr(type(kit), "now", lambda self: now - timedelta(days=9))
-    done = verify(kit, there, max_age=timedelta(days=2))
-    assert (done.exit_code, done.facts()["of_the_future"]) == (1, True) and "9.0 days FROM NOW" in "\n".join(done.lines())
-    monkeypatch.setattr(type(kit), "now", lambda self: now - timedelta(minutes=3))
-    assert verify(kit, there, max_age=timedelta(days=2)).exit_code == 0
-
-
-def test_the_commands_back_up_production_and_try_the_newest_out(tmp_path):
+def test_the_commands_back_up_production_and_try_the_newest_out(tmp_path, pair):
     """As a schedule runs them: by the word `production`, into the day's folder, and one address for all of them."""
     uri = str(tmp_path / "milvus.db")
     words = ["--config", str(tmp_path / "kit" / "promotion.yaml"), "--json"]
-    with opened(tmp_path / "kit", uri) as kit:
-        build(kit, count=ROWS)
+    with built(tmp_path, pair):
+        pass
     runner, there = CliRunner(), tmp_path / "all" / "2026-11-21"
 
     def run(*arguments):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,8 @@ from scripts.wiring import Wiring
 SERVICE, BUILD = "small-shop", "one"
 PAIR = Pair.of(SERVICE, 3, BUILD).collection
 OTHER = Pair.of(SERVICE, 3, "two").collection
-ROWS, DIMENSION = 2_500, 16
+# More than 1,024, so that the real server builds an index.
+ROWS, DIMENSION = 1_200, 16
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 COLUMNS = {
     "name": FieldType.STRING,
@@ -105,6 +107,22 @@ def build(kit: Wiring, name: str = PAIR, of: Stamp | None = None, count: int = R
     collection.write(rows(count), vectors(count))
     for step in (collection.flush, collection.build_index, collection.load):
         step()
+
+
+@contextlib.contextmanager
+def built(path: Path, like: Path) -> Iterator[Wiring]:
+    """The kit with a copy of the pair that `like` holds, as `a_pair` left it: copying is faster than building."""
+    shutil.copytree(like, path / "milvus.db")
+    with opened(path / "kit", str(path / "milvus.db")) as kit:
+        kit.store.open(PAIR).load()
+        yield kit
+
+
+def a_pair(path: Path, count: int = ROWS) -> Path:
+    """A milvus-lite file with a pair, for `built`."""
+    with opened(path / "kit", str(path / "milvus.db")) as kit:
+        build(kit, count=count)
+    return path / "milvus.db"
 
 
 def held(kit: Wiring, name: str = PAIR) -> dict[str, tuple[Any, ...]]:
