@@ -60,7 +60,8 @@ class BackedUp:
 def backup(parts: Parts, pair: str, folder: Folder, show: Show = unseen, *, part_bytes: int = PART_BYTES) -> BackedUp:
     """Safe to run again: after a crash it goes on behind the last file that is whole; what is complete is only checked.
 
-    `pair` may be PRODUCTION. Memory does not grow with rows. Raises Refused where the pair is not finished or is being filled, where the folder holds
+    `pair` may be PRODUCTION. However many rows there are, five pages are in memory, each of 8 MiB or of what Milvus gives in one answer (64 MiB), and
+    the one at work once more as it is packed. Raises Refused where the pair is not finished or is being filled, where the folder holds
     anything else, and where the collection changed meanwhile: then there is no manifest.
     """
     entry = _finished_entry(parts, pair)

@@ -25,6 +25,8 @@ CEILING_SECONDS = 0.5
 TURNS = 10
 # So often a long pass of exact search says where it is.
 TELL_SECONDS = 10.0
+# Fewer rows without an index cost little; `health` warns from here on as well.
+MANY_UNINDEXED = 1_024
 
 
 def perf(searched: Searched, plan: Plan, prepare: Callable[[], Queries], tell: Tell = lambda line: None) -> Report:
@@ -39,7 +41,7 @@ def perf(searched: Searched, plan: Plan, prepare: Callable[[], Queries], tell: T
     queries = prepare()
     if not len(queries):
         raise Refused(f"{searched.target} has nothing to ask: {queries.told}.")
-    blank = Report(searched.target, plan, rows, matching, queries.told, searched.target.served(plan.k))
+    blank = Report(searched.target, plan, rows, matching, queries.told, searched.target.served(plan.k), notes=_unindexed(searched, rows))
     return _Measuring(searched, plan, queries, tell, blank).all(swept)
 
 
@@ -183,6 +185,13 @@ def _matching(searched: Searched, where: str) -> int:
         return searched.count(where)
     except Refused as error:
         raise UsageError(f"The filter {where!r} cannot be used: {error}") from None
+
+
+def _unindexed(searched: Searched, rows: int) -> tuple[str, ...]:
+    many = searched.unindexed(rows)
+    if many < MANY_UNINDEXED:
+        return ()
+    return (f"{many:,} of {rows:,} rows had no index yet, and were searched one by one: measure again when `health` says that it is complete.",)
 
 
 def _doubts(truth: Truth, counted: int) -> list[str]:

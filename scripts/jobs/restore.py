@@ -173,7 +173,8 @@ def _adapted(manifest: Manifest, pair: Pair, parts: Parts) -> Stamp:
 
 
 def _written(collection: Collection, folder: Folder, manifest: Manifest, advance: Callable[[int], Any]) -> SampledRows:
-    """Everything that the files hold, and the sample of it."""
+    """Everything that the files hold, and the sample of it. However many rows that are, four pages are in memory, as large as they were written, and up
+    to four more on their way to the server, each as its request and as its message as well."""
     sampled = SampledRows(manifest.pair)
     pages = (page for part in manifest.parts for page in folder.pages(part.name, collection.layout))
     with Ahead(pages, PAGES_AHEAD) as ahead, InFlight(collection.writes_in_flight) as writes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 PERCENTS = (50, 95, 99)
 
@@ -21,21 +23,21 @@ class Latency:
     slowest: float
 
 
-def latency(seconds: Iterable[float], failed: int = 0) -> Latency:
+def latency(seconds: Sequence[float] | np.ndarray, failed: int = 0) -> Latency:
     """Of searches that took so many seconds, and `failed` more that got no answer."""
-    answered = sorted(1_000 * each for each in seconds)
-    ordered = [*answered, *[math.inf] * failed]
+    answered = np.sort(1_000 * np.asarray(seconds, dtype=np.float64))
+    ordered = np.concatenate([answered, np.full(failed, math.inf)])
     p50, p95, p99 = (nearest_rank(ordered, percent) for percent in PERCENTS)
-    mean = math.fsum(answered) / len(answered) if answered else math.nan
-    return Latency(p50, p95, p99, mean, answered[-1] if answered else math.nan)
+    mean, slowest = (float(answered.mean()), float(answered[-1])) if len(answered) else (math.nan, math.nan)
+    return Latency(p50, p95, p99, mean, slowest)
 
 
-def nearest_rank(ordered: Sequence[float], percent: int) -> float:
+def nearest_rank(ordered: Sequence[float] | np.ndarray, percent: int) -> float:
     """The smallest of these that at least `percent` of them do not exceed; NaN of none. It is always one that was measured, and p99 of fewer than
     100 is the largest.
 
     Definition 1 of Hyndman and Fan, "Sample quantiles in statistical packages", The American Statistician, 1996; numpy's `inverted_cdf`.
     """
-    if not ordered:
+    if not len(ordered):
         return math.nan
-    return ordered[max(-(-percent * len(ordered) // 100), 1) - 1]
+    return float(ordered[max(-(-percent * len(ordered) // 100), 1) - 1])

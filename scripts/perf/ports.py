@@ -92,6 +92,10 @@ class Searched(Protocol):
         """The true number of rows that match. Raises UsageError where the server does not understand the filter."""
         ...
 
+    def unindexed(self, rows: int) -> int:
+        """How many of so many rows are searched one by one, because no index covers them yet; 0 where this user may not see it."""
+        ...
+
     def keys(self) -> Iterator[list[Key]]:
         """In order, a page at a time."""
         ...

@@ -88,10 +88,13 @@ def test_a_broken_off_backup_goes_on_behind_its_last_whole_file(kit, tmp_path):
     assert held(kit, OTHER) == held(kit)
 
 
-def test_a_whole_backup_is_only_checked_when_it_is_made_again(kit, tmp_path):
-    """Nothing is read from the collection twice, and a file that was changed since is named."""
+def test_a_whole_backup_is_only_checked_when_it_is_made_again(kit, tmp_path, monkeypatch):
+    """The collection is not read again, for which it would have to be loaded; and a file that is gone since is named."""
     first = backup(kit, PAIR, folder(tmp_path / "there"), part_bytes=PART_BYTES)
-    again = backup(kit, PAIR, folder(tmp_path / "there"), part_bytes=PART_BYTES)
+    kit.store.open(PAIR).release()
+    with monkeypatch.context() as patch:
+        patch.setattr("scripts.adapters.milvus.collection.MilvusCollection.load", lambda self: pytest.fail("it is read"))
+        again = backup(kit, PAIR, folder(tmp_path / "there"), part_bytes=PART_BYTES)
     assert again.manifest == first.manifest and again.kept_rows == ROWS
     name = first.manifest.parts[1].name
     (tmp_path / "there" / name).unlink()

@@ -119,14 +119,18 @@ def test_queries_are_distinct_and_repeatable_and_come_from_all_rows(address):
 
 
 def test_a_collection_that_is_not_the_kits_is_measured_too(address):
-    """Keys of strings, L2 and IP; what its own clients send is not known, and that is said."""
+    """Keys of strings, L2; what its own clients send is not known, and that is said."""
     done = run(address, LISTS, *QUICK, "--sweep", "nprobe=1,8,32", "--target-recall", "0.5", "--json")
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)
     assert (facts["rows"], facts["index"], facts["metric"], facts["params"], facts["alias"]) == (STRANGERS, "IVF_FLAT", "L2", None, None)
     recalls = {each["value"]: each["recall"] for each in facts["sweep"]["settings"]}
     assert recalls[1] < recalls[8] < recalls[32] > 0.9 and not any(each["served"] for each in facts["sweep"]["settings"])
-    flat = run(address, FLAT, *QUICK)
+
+
+def test_an_index_that_is_exact_is_measured_without_parameters(lite):
+    """FLAT, by IP."""
+    flat = run(lite, FLAT, *QUICK)
     assert flat.exit_code == 0 and "FLAT/IP on colour" in flat.output and "the server's default parameters (it is not the kit's)" in flat.output
 
 
@@ -192,6 +196,17 @@ def assert_refused(done, code, told):
 def test_a_filter_that_the_real_server_does_not_understand_ends_in_one_line(furnished_server):
     """In its own words for it."""
     assert_refused(run(furnished_server, PAIR, "--filter", "price >>> 3"), 2, "(?i)the filter")
+
+
+@pytest.mark.server
+def test_rows_that_no_index_covers_are_told_of(furnished_server):
+    """What is written lately is searched row by row, and its latency is not that of the index."""
+    with opened(furnished_server, LISTS) as searched:
+        assert searched.unindexed(STRANGERS) == 0
+        world.add_strangers(searched._store, 1_200)
+        assert searched.unindexed(searched.count()) == 1_200
+        report = job.perf(searched, PLAN, lambda: sampled(searched, Sampling(count=50)))
+    assert any(line.startswith(f"1,200 of {STRANGERS + 1_200:,} rows had no index yet") for line in report.lines())
 
 
 def test_a_target_that_no_setting_reaches_ends_with_1(lite):

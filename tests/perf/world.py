@@ -41,12 +41,12 @@ def vectors(count: int = ROWS, dimension: int = DIMENSION, seed: int = 5) -> np.
 def furnish(store: MilvusStore) -> None:
     make_pair(store)
     store.point(ALIAS, PAIR)
-    store.create(EMPTY, LAYOUT, stamp(layout=LAYOUT).properties())
-    store.open(EMPTY).build_index()
-    store.open(EMPTY).load()
     _strange(store, LISTS, {"shape": SHAPE})
-    _strange(store, FLAT, {"colour": COLOUR})
-    if store._milvus.embedded:
+    if store._milvus.embedded:  # what the real server does not answer in a way of its own
+        store.create(EMPTY, LAYOUT, stamp(layout=LAYOUT).properties())
+        store.open(EMPTY).build_index()
+        store.open(EMPTY).load()
+        _strange(store, FLAT, {"colour": COLOUR})
         _strange(store, BOTH, {"shape": SHAPE, "colour": COLOUR})
 
 
@@ -74,6 +74,11 @@ def _strange(store: MilvusStore, name: str, fields: dict[str, dict[str, Any]]) -
     milvus.call("flush", name, timeout=None)
     milvus.call("create_index", name, params)
     milvus.call("load_collection", name, timeout=None)
+
+
+def add_strangers(store: MilvusStore, count: int) -> None:
+    """As somebody's service does, who never flushes."""
+    store._milvus.call("insert", LISTS, [{"name": f"later {n}", "shape": vector} for n, vector in enumerate(vectors(count, 16, seed=6))])
 
 
 @contextlib.contextmanager

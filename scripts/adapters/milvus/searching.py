@@ -17,7 +17,8 @@ import grpc
 import numpy as np
 from pymilvus import DataType
 
-from scripts.adapters.milvus.connection import RETRY_SECONDS
+from scripts.adapters.milvus.collection import SMALLEST_INDEXED_SEGMENT
+from scripts.adapters.milvus.connection import RETRY_SECONDS, NotPermitted
 from scripts.adapters.milvus.raw import Wire, vectors_of
 from scripts.adapters.milvus.schema import key_in, literal
 from scripts.adapters.milvus.store import MilvusStore
@@ -88,6 +89,19 @@ class MilvusSearched:
 
     def count(self, where: str = "") -> int:
         return int(self._milvus.call("query", self.target.name, filter=where, output_fields=["count(*)"], consistency_level="Strong")[0]["count(*)"])
+
+    def unindexed(self, rows: int) -> int:
+        if self.target.index == "FLAT":
+            return 0
+        if self._milvus.embedded:
+            return int(_index(self._milvus, self.target.name, self.target.field).get("pending_index_rows") or 0)
+        try:
+            segments = self._milvus.call("list_loaded_segments", self.target.name)
+        except NotPermitted:
+            return 0
+        # Those that are still written to are not among them (2.3.5), and small ones never have an index.
+        bare = sum(each.num_rows for each in segments if not each.index_name and each.num_rows >= SMALLEST_INDEXED_SEGMENT)
+        return bare + max(0, rows - sum(each.num_rows for each in segments))
 
     def keys(self) -> Iterator[list[Key]]:
         for keys, _ in self._pages("", [], PAGE_ROWS):
