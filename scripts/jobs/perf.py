@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from scripts.errors import KitError, Refused, UsageError
 from scripts.perf import choice, sweep
 from scripts.perf.load import Deal, Level, Loop, unhindered
