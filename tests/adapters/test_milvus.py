@@ -353,7 +353,7 @@ def test_all_vectors_are_read_page_by_page(store, monkeypatch, by_column):
     """In order of keys, each row with its own hashes and vector, whatever the way they are read."""
     monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_ROWS", 700)
     if not by_column:
-        store._milvus.wire = None  # as with a pymilvus whose inner parts are others
+        store._milvus._wire = (None,)  # as with a pymilvus whose inner parts are others
     collection = made(store)
     order = np.random.default_rng(1).permutation(2_000)
     written = rows(order.tolist())
@@ -372,7 +372,7 @@ def test_pages_of_vectors_follow_strange_keys(store, monkeypatch, by_column):
     """One key a page, so that each of them ends one."""
     monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_ROWS", 1)
     if not by_column:
-        store._milvus.wire = None
+        store._milvus._wire = (None,)
     collection = ready_with(store, FieldType.STRING, STRANGE_KEYS)
     keys, _, _, found = pages_of(collection)
     assert dict(zip(keys, map(bytes, found), strict=True)) == dict(zip(STRANGE_KEYS, map(bytes, vectors(len(STRANGE_KEYS))), strict=True))

@@ -31,7 +31,7 @@ EVERY_TYPE = {
 def store(milvus, request):
     with MilvusStore(milvus.uri, milvus.token) as opened:
         if request.param == "by row":
-            opened._milvus.wire = None  # as with a pymilvus whose inner parts are others
+            opened._milvus._wire = (None,)  # as with a pymilvus whose inner parts are others
         else:
             assert opened._milvus.wire is not None
         yield opened

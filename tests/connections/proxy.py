@@ -31,7 +31,7 @@ class Proxy:
         self._inside: set[socket.socket] = set()
         self._near: set[socket.socket] = set()
         self._swallows = self._loses_answers = self._refuses = False
-        self.accepted = 0
+        self.accepted = self.lost = 0
         self._end_reader, self._end_writer = socket.socketpair()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -67,7 +67,7 @@ class Proxy:
         self.reset()
 
     def lose_the_next_answer(self) -> None:
-        """What is asked next reaches the server; the connection is reset when its answer comes back. Then all is well again."""
+        """What is asked next reaches the server; the connection is reset when its answer comes back. Then all is well again. `lost` counts them."""
         self._loses_answers = True
 
     def mend(self) -> None:
@@ -110,8 +110,9 @@ class Proxy:
                 self._inside -= {source, self._pairs[source]}
             if source not in self._inside:
                 return
-            if self._loses_answers and source not in self._near and len(data) > 40:
+            if self._loses_answers and source not in self._near and _is_answer(data):
                 self._loses_answers = False
+                self.lost += 1
                 raise ConnectionResetError
             self._pairs[source].sendall(data)
         except OSError:
@@ -128,3 +129,12 @@ class Proxy:
             self._waiting.unregister(each)
             each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             each.close()
+
+
+def _is_answer(data: bytes) -> bool:
+    """Whether there is a frame with headers or data of a call among these, which begin with a frame (RFC 9113, 4.1); settings and pings are none."""
+    while len(data) >= 9:
+        if data[3] in (0, 1):
+            return True
+        data = data[9 + int.from_bytes(data[:3]) :]
+    return False

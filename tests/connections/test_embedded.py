@@ -7,11 +7,12 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 from milvus_lite.db import MilvusLite
 
-from scripts.adapters.milvus import MilvusStore, lite_files
+from scripts.adapters.milvus import MilvusStore, embedded, lite_files
 from scripts.adapters.milvus.embedded import EmbeddedDatabases, databases
 from scripts.errors import KitError, Refused, Unreachable, UsageError
 from scripts.layout import FieldType
@@ -24,6 +25,19 @@ from scripts.adapters.milvus.embedded import databases
 with databases.hold(sys.argv[1]):
     print("open", flush=True)
     sys.stdin.read()
+"""
+
+FORKING = """
+import os, sys
+from pathlib import Path
+from scripts.adapters.milvus import MilvusStore, lite_files
+with MilvusStore(sys.argv[1]) as store:
+    store.collections()
+    if not (child := os.fork()):
+        store.close()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    print(status, store.collections(), lite_files.holder(Path(sys.argv[1])) in (os.getpid(), None))
 """
 
 
@@ -136,6 +150,43 @@ def test_threads_open_use_and_close_without_order(tmp_path):
     assert all(map(is_free, paths))
 
 
+def test_who_closes_while_the_file_is_being_opened_leaves_it_free(tmp_path, monkeypatch):
+    """As a look that is given up before it has begun; whoever was opening is told."""
+    opening, go_on, load_all = Event(), Event(), embedded._load_all
+
+    def slowly(address: str) -> None:
+        opening.set()
+        assert go_on.wait(60)
+        load_all(address)
+
+    monkeypatch.setattr(embedded, "_load_all", slowly)
+    store = MilvusStore(str(tmp_path / "dev.db"))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(store.collections)
+        assert opening.wait(60)
+        store.close()
+        go_on.set()
+        assert "is closed" in str(waiting.exception())
+    assert is_free(tmp_path / "dev.db")
+
+
+def test_a_relative_path_is_of_the_folder_that_it_was_named_in(tmp_path, monkeypatch):
+    """Nothing is opened before the first call, and the current folder may be another by then."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with MilvusStore("dev.db") as store:
+        monkeypatch.chdir("elsewhere")
+        assert store.collections() == []
+    assert (tmp_path / "dev.db").is_dir() and list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_closes_nothing_under_the_one_that_opened_it(tmp_path):
+    """It has none of the database's threads: to close it there ended in a crash, and what it wrote down was the other's."""
+    opened = subprocess.run([sys.executable, "-c", FORKING, str(tmp_path / "dev.db")], cwd=ROOT, capture_output=True, text=True)
+    assert opened.stdout.split() == ["0", "[]", "True"], opened.stderr[-500:]
+
+
 def test_a_file_that_another_process_holds_is_said_to_be_so(tmp_path):
     """With the process, and what to do; and it is opened when that one has ended."""
     path = tmp_path / "dev.db"
@@ -170,12 +221,19 @@ def another_folder(path: Path) -> None:
     (path / "letters").mkdir()
 
 
+def a_circle(path: Path) -> None:
+    path.symlink_to(path)
+
+
 def below_a_file(path: Path) -> None:
     path.parent.rmdir()
     path.parent.write_text("")
 
 
-@pytest.mark.parametrize(("spoil", "told"), [(a_file, "is a file"), (another_folder, "is a folder of something else"), (below_a_file, "cannot be used")])
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [(a_file, "is a file"), (another_folder, "is a folder of something else"), (a_circle, "cannot be used"), (below_a_file, "cannot be used")],
+)
 def test_what_is_no_database_is_told_in_one_line(tmp_path, spoil, told):
     """And stays as it is."""
     path = tmp_path / "data" / "dev.db"

@@ -10,12 +10,16 @@ from pymilvus import MilvusClient
 from pymilvus.client.connection_manager import ConnectionConfig, ConnectionManager
 
 # A connection from which nothing comes is pinged after so long, and taken for dead when the ping is not answered for so long: a call under way
-# then ends as UNAVAILABLE after 20 s, whatever its own limit. Milvus' proxy ends connections that are pinged more than every 5 s
+# then ends as UNAVAILABLE after 20 s, whatever its own limit; one that had waited for more than 20 s before that, after 70 s, because gRPC sends
+# two pings and then one a minute while there is nothing else to send (measured, grpcio 1.85.1; to have it send more would have milvus-lite's
+# server end long calls). Milvus' proxy ends connections that are pinged more than every 5 s
 # ("too_many_pings"); 10 is pymilvus' own value (3.0.2), which every server that it is used with bears. In the answer's time a ping may have to
 # wait behind rows that are written over a slow line.
 PING_AFTER_SECONDS, PING_ANSWER_SECONDS = 10.0, 10.0
 # An attempt to connect that is not answered, as by a paused server, is given up after so long; gRPC's own limit is 20 s.
 CONNECT_SECONDS = 5.0
+# milvus-lite's server answers at once, but on a machine that has too much to do everything takes long.
+EMBEDDED_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 3.0
 
 SERVER = {
@@ -51,11 +55,14 @@ class Client(MilvusClient):
 
     def asked(self, seconds: float) -> None:
         """One round trip that needs no grant and changes nothing. Raises what gRPC raises."""
-        self._handler.get_server_version(timeout=seconds)
+        self._get_connection().get_server_version(timeout=seconds)
 
     def renew(self, seconds: float) -> None:
         """A new connection in place of this one; calls under way stay with theirs. Raises what connecting raises."""
-        self._handler.reconnect(timeout=seconds)
+        handler = self._get_connection()
+        handler.reconnect(timeout=seconds)
+        if self._handler is None:  # closed meanwhile
+            handler.close()
 
 
 def be_quiet() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
+from scripts.adapters.milvus.connection import Connection
 from scripts.adapters.milvus.raw import numbers, vectors_of
 from scripts.adapters.milvus.schema import batches, index_params, key_in, literal
 from scripts.adapters.milvus.whole import as_many_as_fit, plain, weighed
@@ -110,7 +110,7 @@ class MilvusCollection:
                 self._milvus.call("upsert", self.name, batch)
             return
         for request in wire.upserts(self.name, self.layout, rows, vectors):
-            self._milvus.patiently("upsert", self.name, partial(wire.upsert, request, RETRY_SECONDS))
+            self._milvus.patiently("upsert", self.name, partial(wire.upsert, request, self._milvus.seconds))
 
     def importer(self, uri: str, root: Path, prefix: str) -> Importer:
         """Bulk import through files in the folder `uri`, which the server names `prefix`. To be opened before `contents` is read, see `bulk`."""
@@ -237,7 +237,7 @@ class MilvusCollection:
     def _columns(self, where: str, fields: list[str], *, strong: bool = False, page: int = 0) -> dict[str, Any]:
         """The fields of rows, each a sequence of its values. A page of rows comes in order of keys."""
         if wire := self._milvus.wire:
-            query = partial(wire.query, self.name, where, fields, RETRY_SECONDS, strong=strong, page=page)
+            query = partial(wire.query, self.name, where, fields, self._milvus.seconds, strong=strong, page=page)
             return self._milvus.patiently("query", self.name, query)
         # What pymilvus' own iterator sends to get rows in order of keys. That iterator itself skips the largest int64 and breaks on keys with
         # quotes or backslashes (3.0.2).

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -13,11 +14,12 @@ import grpc
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
 from scripts.adapters.milvus import faults, repeating, trust
-from scripts.adapters.milvus.client import CONNECT_SECONDS, EMBEDDED, LONGEST_PAUSE_SECONDS, SERVER, Client, be_quiet
+from scripts.adapters.milvus.client import CONNECT_SECONDS, EMBEDDED, EMBEDDED_SECONDS, LONGEST_PAUSE_SECONDS, SERVER, Client, be_quiet
 from scripts.adapters.milvus.embedded import Held, databases
 from scripts.adapters.milvus.faults import NotLetIn, NotPermitted
 from scripts.adapters.milvus.line import SHORTEST_CALL_SECONDS, Line
 from scripts.adapters.milvus.raw import Wire
+from scripts.adapters.milvus.repeating import Ask
 from scripts.addresses import shown
 from scripts.errors import Unreachable, UsageError
 from scripts.tls import OPEN, TlsFiles
@@ -50,7 +52,11 @@ class Connection:
         self._token, self._tls = token, tls
         self._patience = patience
         self._hurried = patience < RETRY_SECONDS
+        # Of one attempt of a call.
+        self.seconds = min(patience, RETRY_SECONDS)
+        self._file = Path(uri).absolute() if self.embedded else None  # of the folder that is current now, and not at the first call
         self._held: Held | None = None
+        self._wire: tuple[Wire | None] | None = None
         self._line = Line(self._opened if self.embedded else self._connected, embedded=self.embedded)
 
     def __enter__(self) -> Connection:
@@ -71,19 +77,26 @@ class Connection:
         `timeout` None is for waits that have no natural limit. Raises Unreachable when the server does not answer in time or denies access, Refused
         and UsageError for what it says no to.
         """
-        collection, doing = args[0] if args and isinstance(args[0], str) else "", method.replace("_", " ")
-        until = time.monotonic() + self._patience
-
-        def ask(method: str, *args: Any, **kwargs: Any) -> Any:
-            allowed = max(SHORTEST_CALL_SECONDS, until - time.monotonic()) if self._hurried else timeout
-            return getattr(self._client, method)(*args, timeout=allowed, **kwargs)
-
+        collection, doing = _words(method, args)
+        ask = self._asking(timeout)
         once = partial(ask, method, *args, **kwargs)
         if repeating.is_harmless(method):
             return self.patiently(doing, collection, once)
         if method in repeating.MAKING:
             return self.patiently(doing, collection, once, partial(repeating.unless_done, ask, method, args, kwargs))
         return self.patiently(doing, collection, once, partial(self._say_unknown, doing))
+
+    def call_if(self, is_to_do: Callable[[Ask], bool], method: str, *args: Any) -> None:
+        """As `call`, for what must not be done over another's work: `is_to_do` is asked right before each time that it is sent, and may raise. An
+        answer may be lost for a minute, which is long enough for a lock to be taken over."""
+        collection, doing = _words(method, args)
+        ask = self._asking(RETRY_SECONDS)
+
+        def once() -> None:
+            if is_to_do(ask):
+                ask(method, *args)
+
+        self.patiently(doing, collection, once)
 
     def patiently(self, doing: str, collection: str, call: Callable[[], Any], after_loss: Callable[[], Any] | None = None) -> Any:
         """What `call` returns, which must be safe to repeat, unless `after_loss` says what to do in its place once its answer was lost. Failures and
@@ -113,7 +126,7 @@ class Connection:
                         away, unanswered = away or faults.is_lost(error), unanswered or sent
                         if self.embedded or now > began + self._patience:  # milvus-lite's server is in this process: who has closed it did so for good
                             raise
-                    elif now > failing + RETURN_SECONDS or not self._is_returning(error, collection, away):
+                    elif now > failing + RETURN_SECONDS or not self._is_returning(error, collection, away, began + self._patience):
                         raise
                     if self._hurried and now + pause > began + self._patience:
                         if gone:
@@ -122,13 +135,12 @@ class Connection:
                 self._line.closed.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    @cached_property
+    @property
     def wire(self) -> Wire | None:
-        """The fast way for many rows; None where this pymilvus does not have what it needs."""
-        try:
-            return Wire(self._client)
-        except (AttributeError, ImportError, TypeError, ValueError):
-            return None
+        """The fast way for many rows; None where this pymilvus does not have what it needs. Raises as of `connect`."""
+        if self._wire is None:  # no cached_property, whose lock is one for all connections of a process (Python 3.11)
+            self._wire = (self.patiently("connect", "", self._new_wire),)
+        return self._wire[0]
 
     def close(self) -> None:
         """Calls under way end as closed. Safe to call twice."""
@@ -159,6 +171,15 @@ class Connection:
             raise faults.closed(self.uri)
         return self._line.client(until if self._hurried else max(until, time.monotonic() + 2 * CONNECT_SECONDS))
 
+    def _new_wire(self) -> Wire | None:
+        client = self._client
+        try:
+            return Wire(client)
+        except (AttributeError, ImportError, TypeError, ValueError):
+            if self._line.closed.is_set():
+                raise faults.closed(self.uri) from None
+            return None
+
     def _connected(self, seconds: float) -> Client:
         """Half of the time is for connecting, the rest for finding out why that failed."""
         try:
@@ -173,27 +194,45 @@ class Connection:
     def _opened(self, seconds: float) -> Client:
         if not self.uri.endswith(".db"):
             raise faults.no_address(self.uri)
-        held = databases.hold(self.uri)
+        held = databases.hold(self._file)
         try:
-            client = Client(held.address, options=EMBEDDED)
+            client = Client(held.address, options=EMBEDDED, seconds=EMBEDDED_SECONDS)
+            self._held = held
+            if self._line.closed.is_set():  # meanwhile
+                client.close()
+                raise faults.closed(self.uri)
         except BaseException:
             held.close()
             raise
-        self._held = held
         return client
+
+    def _asking(self, timeout: float | None) -> Ask:
+        until = time.monotonic() + self._patience
+
+        def ask(method: str, *args: Any, **kwargs: Any) -> Any:
+            allowed = max(SHORTEST_CALL_SECONDS, until - time.monotonic()) if self._hurried else timeout
+            return getattr(self._client, method)(*args, timeout=allowed, **kwargs)
+
+        return ask
 
     def _say_unknown(self, doing: str) -> None:
         raise faults.unknown_outcome(self.uri, doing)
 
-    def _is_returning(self, error: Exception, collection: str, away: bool) -> bool:
+    def _is_returning(self, error: Exception, collection: str, away: bool, until: float) -> bool:
         """Whether the server has come back, but not yet all parts of it, or asks for patience. `away` says that it was seen to be so."""
         if isinstance(error, grpc.RpcError):
             return away and faults.is_late(error)
-        return self._is_being_loaded(collection) if error.code == faults.NOT_LOADED else faults.is_returning(error, away)
+        return self._is_being_loaded(collection, until) if error.code == faults.NOT_LOADED else faults.is_returning(error, away)
 
-    def _is_being_loaded(self, collection: str) -> bool:
+    def _is_being_loaded(self, collection: str, until: float) -> bool:
         """A released collection is not loaded, and says so; one that a restarted server is about to serve again says "Loading" or "Loaded"."""
+        seconds = max(SHORTEST_CALL_SECONDS, until - time.monotonic()) if self._hurried else RETRY_SECONDS
         try:
-            return str(self._client.get_load_state(collection, timeout=self._patience)["state"]) in ("Loaded", "Loading")
+            return str(self._client_by(until).get_load_state(collection, timeout=seconds)["state"]) in ("Loaded", "Loading")
         except (grpc.RpcError, MilvusException) as error:
             return faults.is_lost(error)
+
+
+def _words(method: str, args: tuple[Any, ...]) -> tuple[str, str]:
+    """The collection that a call is about, where it is about one, and what it does."""
+    return args[0] if args and isinstance(args[0], str) else "", method.replace("_", " ")

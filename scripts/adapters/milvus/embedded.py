@@ -5,6 +5,7 @@ A database is a folder, though its name ends in .db (3.2.2), and belongs to one 
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,9 @@ import grpc
 from pymilvus.exceptions import MilvusException
 
 from scripts.adapters.milvus import lite_files
-from scripts.adapters.milvus.client import EMBEDDED, Client
+from scripts.adapters.milvus.client import EMBEDDED, EMBEDDED_SECONDS, Client
+from scripts.addresses import shown
+from scripts.errors import UsageError
 
 
 class Held:
@@ -77,7 +80,10 @@ class EmbeddedDatabases:
             return sorted(path for path, database in self._known.items() if database.address)
 
     def _of(self, path: str | Path) -> _Database:
-        real = Path(path).resolve()
+        try:
+            real = Path(path).resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a zero byte
+            raise UsageError(f"MILVUS_URI {shown(str(path))!r} cannot be used: {error}.") from None
         with self._lock:
             return self._known.setdefault(real, _Database(real))
 
@@ -89,6 +95,7 @@ class _Database:
         self._path = path
         self._lock = threading.Lock()
         self._users = 0
+        self._process = 0
         self.address: str | None = None
         self.openings = 0
 
@@ -97,6 +104,7 @@ class _Database:
             if self.address is None:
                 self.openings += 1
                 self.address = self._open()
+                self._process = os.getpid()
                 self._users = 0
             self._users += 1
             return Held(self, self.address)
@@ -105,14 +113,20 @@ class _Database:
         with self._lock:
             if self.address is None or opening != self.openings:
                 return  # it was closed meanwhile, and may be open anew for others
+            if not self._is_ours():
+                return
             self._users -= 1
             if not self._users:
                 self._close()
 
     def release(self) -> None:
         with self._lock:
-            if self.address is not None:
+            if self.address is not None and self._is_ours():
                 self._close()
+
+    def _is_ours(self) -> bool:
+        """A process that was forked from the one that opened it may use it, but has none of its threads: to close it there ends in a crash."""
+        return self._process == os.getpid()
 
     def _open(self) -> str:
         """By milvus-lite's own manager, so that a plain MilvusClient of this process shares it."""
@@ -140,7 +154,7 @@ class _Database:
 def _load_all(address: str) -> None:
     """milvus-lite opens indexed collections NotLoaded (3.2.2), so who opens it loads them, as a server does after a restart. One that cannot be
     loaded says why when it is used, and keeps no other from it."""
-    client = Client(address, options=EMBEDDED)
+    client = Client(address, options=EMBEDDED, seconds=EMBEDDED_SECONDS)
     try:
         for name in client.list_collections():
             try:

@@ -122,7 +122,7 @@ def no_connection(uri: str, tls: TlsFiles, seconds: float, error: Exception) -> 
     reason = said if isinstance(said, grpc.RpcError) else None
     try:
         address = urlsplit(uri)
-        socket.create_connection((address.hostname or "", address.port or 19530), timeout=seconds).close()
+        socket.create_connection((address.hostname or "", address.port or (443 if address.scheme == "https" else 19530)), timeout=seconds).close()
     except (OSError, ValueError):
         return Unreachable(f"Nothing answers at MILVUS_URI {shown(uri)}.", hint="Is the address right and the server up?")
     if reason is None or reason.code() in _UNKNOWN_USER:

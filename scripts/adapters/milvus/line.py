@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 
 import grpc
 from pymilvus.exceptions import MilvusException
@@ -18,19 +17,22 @@ from scripts.adapters.milvus.client import CONNECT_SECONDS, Client
 SILENCE_SECONDS = 30.0
 # How long such a question may take.
 ASKED_SECONDS = 3.0
+# Who waits for another thread looks so often whether the connection was closed.
+TURN_SECONDS = 0.5
 # With less, a server that is well has no time to answer.
 SHORTEST_CALL_SECONDS = 0.1
 
 
 class Line:
     """Safe under threads: while one of them connects, looks or connects anew, those that come wait for it and get what it got, its failure as well;
-    none of them tries by itself. `make` is called with the seconds that it may take."""
+    none of them tries by itself, unless that one was interrupted. `make` is called with the seconds that it may take."""
 
     def __init__(self, make: Callable[[float], Client], *, embedded: bool) -> None:
         self._make = make
         self._embedded = embedded
-        self._lock = threading.Lock()
-        self._at_work: Future[Client] | None = None
+        self._at_work = threading.Lock()
+        self._tries = 0
+        self._failure: Exception | None = None
         self._client: Client | None = None
         self._heard = 0.0
         self._doubted = self._dead = False
@@ -39,17 +41,18 @@ class Line:
     def client(self, until: float) -> Client:
         """Connected, and looked at where there is doubt, by the time `until`. Raises what `make` raises, and what gRPC or pymilvus raises where a
         connection that stood cannot be renewed."""
-        with self._lock:
-            if self._client and not self._is_doubtful():
-                return self._client
-            found = self._at_work
-            at_work = self._at_work = found or Future()
-        if found is None:
-            self._work(at_work, until)
-        try:
-            return at_work.result(max(0.0, until - time.monotonic()) if not self._embedded else None)
-        except TimeoutError:
-            raise MilvusException(grpc.StatusCode.UNAVAILABLE, "no connection in time") from None
+        if found := self._sound():
+            return found
+        seen = self._tries
+        self._wait_for_turn(until)
+        try:  # a lock, and no future that is to be fulfilled: whatever ends the one at work, those that wait for it go on
+            if found := self._sound():
+                return found
+            if self._failure and self._tries != seen:
+                raise self._failure
+            return self._work(until)
+        finally:
+            self._at_work.release()
 
     def heard(self) -> None:
         """The server has answered something."""
@@ -63,30 +66,42 @@ class Line:
     def close(self) -> None:
         """Safe to call twice."""
         self.closed.set()
-        with self._lock:
-            client, self._client = self._client, None
+        client, self._client = self._client, None
         if client:
             client.close()
 
-    def _is_doubtful(self) -> bool:
-        return not self._embedded and (self._dead or self._doubted or time.monotonic() > self._heard + SILENCE_SECONDS)
+    def _sound(self) -> Client | None:
+        """The client, where there is one and no doubt about it."""
+        client = self._client
+        doubtful = not self._embedded and (self._dead or self._doubted or time.monotonic() > self._heard + SILENCE_SECONDS)
+        return None if doubtful else client
 
-    def _work(self, at_work: Future[Client], until: float) -> None:
+    def _wait_for_turn(self, until: float) -> None:
+        """Ends with the lock held. milvus-lite opens in its own time."""
+        while not self._at_work.acquire(timeout=max(0.0, min(TURN_SECONDS, TURN_SECONDS if self._embedded else until - time.monotonic()))):
+            if self.closed.is_set():
+                raise MilvusException(grpc.StatusCode.CANCELLED, "closed")
+            if not self._embedded and time.monotonic() > until:
+                raise MilvusException(grpc.StatusCode.UNAVAILABLE, "no connection in time")
+
+    def _work(self, until: float) -> Client:
+        if self.closed.is_set():  # while its turn was waited for
+            raise MilvusException(grpc.StatusCode.CANCELLED, "closed")
+        client = self._client
         try:
-            client = self._client or self._make(_within(until, 2 * CONNECT_SECONDS))
-            if client is self._client:
+            if client is None:
+                client = self._make(_within(until, 2 * CONNECT_SECONDS))
+            else:
                 self._look(client, until)
-            self.heard()
-            with self._lock:
-                self._client = client
-                self._at_work = None
-            at_work.set_result(client)
-            if self.closed.is_set():  # while it was made
-                self.close()
-        except BaseException as error:
-            with self._lock:
-                self._at_work = None
-            at_work.set_exception(error)
+        except Exception as error:
+            self._failure = error
+            self._tries += 1
+            raise
+        self.heard()
+        self._client, self._failure = client, None
+        if self.closed.is_set():  # meanwhile
+            self.close()
+        return client
 
     def _look(self, client: Client, until: float) -> None:
         if not self._dead:

@@ -23,12 +23,12 @@ READING = frozenset(
         *("list_persistent_segments", "list_roles", "list_users", "query", "search"),
     }
 )
-# It ends the same however often it is done: rows are written and deleted by key; aliases, properties, grants and loading are set to a value; a
-# flush or a compaction that comes twice finds less to do.
+# It ends the same however often it is done: rows are written and deleted by key; properties, grants and loading are set to a value; a flush or a
+# compaction that comes twice finds less to do. Moving an alias is not among them: between the two another process may have moved it on.
 SETTING = frozenset(
     {
-        *("alter_alias", "alter_collection_properties", "compact", "delete", "flush", "grant_privilege", "grant_role", "load_collection"),
-        *("release_collection", "revoke_privilege", "upsert"),
+        *("alter_collection_properties", "compact", "delete", "flush", "grant_privilege", "grant_role", "load_collection"),
+        *("revoke_privilege", "upsert"),
     }
 )
 
@@ -52,11 +52,12 @@ def _is_dropped(ask: Ask, name: str) -> bool:
 
 
 def _points(ask: Ask, collection: str, alias: str) -> bool:
-    return bool(ask("has_collection", alias)) and ask("describe_collection", alias)["collection_name"] == collection
+    return pointed(ask, alias) == collection
 
 
-def _is_withdrawn(ask: Ask, alias: str) -> bool:
-    return not ask("has_collection", alias)
+def _is_in_use(ask: Ask, name: str) -> bool:
+    """Somebody may have brought it back meanwhile, and production must not be released under them."""
+    return not ask("has_collection", name) or bool(ask("describe_collection", name).get("aliases"))
 
 
 def _is_indexed(ask: Ask, name: str, params: Any, **_: Any) -> bool:
@@ -75,17 +76,28 @@ def _is_user(ask: Ask, user: str, password: str) -> bool:
     return user in ask("list_users")
 
 
-# To send it again fails where it was done, or hides that another was faster: so first it is looked whether it was done.
+# To send it again fails where it was done, or hides that another was faster, or undoes what another has done since: so first it is looked whether
+# it was done, or must not be done any more. (What moves or takes away an alias, or drops what others know, is looked at before it is sent at all,
+# see `store`.)
 MAKING: dict[str, Callable[..., bool]] = {
     "create_alias": _points,
     "create_collection": _is_created,
     "create_index": _is_indexed,
     "create_role": _is_role,
     "create_user": _is_user,
-    "drop_alias": _is_withdrawn,
     "drop_collection": _is_dropped,
     "drop_index": _is_not_indexed,
+    "release_collection": _is_in_use,
 }
+
+
+def pointed(ask: Ask, alias: str) -> str | None:
+    """Where the alias points; None where there is none."""
+    if not ask("has_collection", alias):
+        return None
+    # describe_alias looks into the wrong database on 2.3.5; describe_collection resolves aliases rightly everywhere.
+    found = str(ask("describe_collection", alias)["collection_name"])
+    return found if found != alias else None
 
 
 def is_harmless(method: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from types import TracebackType
 
 from pymilvus import DataType, MilvusClient
 
 from scripts.adapters.milvus.collection import MilvusCollection
 from scripts.adapters.milvus.connection import RETRY_SECONDS, Connection
+from scripts.adapters.milvus.repeating import Ask, pointed
 from scripts.adapters.milvus.schema import index_params, schema
 from scripts.errors import KitError, ProductionMoved, Refused, Unreachable, UsageError
 from scripts.layout import VECTOR, Layout
@@ -92,7 +94,7 @@ class MilvusStore:
         if found == collection:
             return
         if found is not None:
-            self._milvus.call("alter_alias", collection, alias)
+            self._move(alias, found, collection)
             return
         try:
             self._milvus.call("create_alias", collection, alias)
@@ -101,13 +103,13 @@ class MilvusStore:
             # be created either; 2.3.5 does not even list it.
             found = self.target(alias)
             if found is None:
-                self._milvus.call("alter_alias", collection, alias)
+                self._move(alias, None, collection)
             elif found != collection:
                 raise ProductionMoved(alias, expected=None, found=found) from None
 
     def withdraw(self, alias: str) -> None:
-        if self.target(alias) is not None:
-            self._milvus.call("drop_alias", alias)
+        if (found := self.target(alias)) is not None:
+            self._milvus.call_if(partial(_is_still, alias, found, None), "drop_alias", alias)
 
     def claim(self, name: str, token: str, properties: dict[str, str]) -> bool:
         """The token is in the schema: Milvus refuses to create a collection that exists with another one, and the answer to a claim that was
@@ -130,7 +132,7 @@ class MilvusStore:
             raise Refused(f"{collection} is an alias, not a collection; it stays.")
         if aliases := [alias for alias, target in self.aliases().items() if target == collection]:
             raise Refused(f"The alias {aliases[0]} points to {collection}; it stays.")
-        self._milvus.call("drop_collection", collection)
+        self._milvus.call_if(_Dropping(collection).is_to_do, "drop_collection", collection)
 
     def open(self, collection: str) -> MilvusCollection:
         """Raises Refused where the collection does not exist or is not the kit's."""
@@ -143,7 +145,36 @@ class MilvusStore:
     def through(self, alias: str, layout: Layout) -> MilvusCollection:
         return MilvusCollection(self._milvus, alias, layout)
 
+    def _move(self, alias: str, origin: str | None, collection: str) -> None:
+        """Raises ProductionMoved where the alias is not at `origin` any more: not even a call that was begun before is made after that."""
+        self._milvus.call_if(partial(_is_still, alias, origin, collection), "alter_alias", collection, alias)
+
     def _describe(self, name: str) -> dict | None:
         if not self._milvus.call("has_collection", name):
             return None
         return self._milvus.call("describe_collection", name)
+
+
+class _Dropping:
+    """Of the collection that has this name at the first look, and of no other that is given the name later."""
+
+    def __init__(self, collection: str) -> None:
+        self._collection = collection
+        self._number: int | None = None
+
+    def is_to_do(self, ask: Ask) -> bool:
+        if not ask("has_collection", self._collection):
+            return self._number is None  # never seen: then the server says so
+        found = ask("describe_collection", self._collection)
+        if found["collection_name"] != self._collection or found.get("aliases"):
+            raise Refused(f"An alias points to {found['collection_name']} by now; it stays.")
+        seen, self._number = self._number, found.get("collection_id", 0)
+        return seen is None or seen == self._number
+
+
+def _is_still(alias: str, origin: str | None, wanted: str | None, ask: Ask) -> bool:
+    """Whether the alias is where it was, and not yet where it is wanted. Raises ProductionMoved where it is elsewhere."""
+    now = pointed(ask, alias)
+    if now not in (origin, wanted):
+        raise ProductionMoved(alias, expected=origin, found=now)
+    return now != wanted
