@@ -17,16 +17,17 @@ from scripts.adapters.milvus import MilvusStore
 from scripts.pair import State
 from tests.conftest import ROOT, _empty
 from tests.health.test_exposition import parsed
-from tests.health.world import PRODUCTION, RETIRED, ROWS, SERVED, build, write
+from tests.health.world import NOW, PRODUCTION, RETIRED, ROWS, build, write
 from tests.test_pair import stamp
 
 WITHIN_SECONDS = 90
+FEW = 500  # which need no index, and so no time until it is in use
 
 
 @pytest.fixture(scope="module")
 def server(milvus_server):
     with MilvusStore(milvus_server.uri, milvus_server.token) as store:
-        build(store, PRODUCTION, stamp(**SERVED, state=State.VALIDATED))
+        build(store, PRODUCTION, stamp(promoted_at=NOW, state=State.VALIDATED), rows=FEW).load()
         store.point("shop_prod", PRODUCTION)
     yield milvus_server
     _empty(milvus_server)
@@ -83,7 +84,7 @@ def test_watch_tells_each_look_and_keeps_the_file_and_the_page_new(server, confi
         assert growing == 0
         folder.rename(config.parent / "away")
         with MilvusStore(server.uri, server.token) as store:
-            write(store, PRODUCTION, range(ROWS, 2 * ROWS))
+            write(store, PRODUCTION, range(FEW, FEW + ROWS))
         assert "cannot be written" in process.stderr.readline()
         (config.parent / "away").rename(folder)
         while (look := json.loads(process.stdout.readline()))["summary"]["error"] == 0:
@@ -102,4 +103,4 @@ def test_the_sidecar_loads_again_what_is_released_under_it(server, config):
             store.create(RETIRED, stamp().layout, {"promotion.format": "99"})
             store.open(PRODUCTION).release()
             assert process.stdout.readline().endswith(": loaded\n") and "was loaded" in process.stdout.readline()
-            assert store.open(PRODUCTION).count() >= ROWS
+            assert store.open(PRODUCTION).count() >= FEW

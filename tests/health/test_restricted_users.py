@@ -24,7 +24,7 @@ def server(milvus_server):
     """With a user who has no role, one who may only ask, and one with the role `reader`."""
     needs(not RUNNING_MILVUS, "users are of a whole server, and that one is not ours")
     with MilvusStore(milvus_server.uri, milvus_server.token) as store:
-        build(store, PRODUCTION, stamp(**SERVED, state=State.VALIDATED))
+        build(store, PRODUCTION, stamp(**SERVED, state=State.VALIDATED)).load()
         store.point("shop_prod", PRODUCTION)
         store.create(RETIRED, stamp().layout, stamp(**SERVED, retired_at=NOW).properties())
         client = store._milvus._client

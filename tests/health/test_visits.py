@@ -123,6 +123,16 @@ def test_a_call_that_hangs_loses_nothing_of_what_was_seen():
     assert (cluster.unseen, report.exit_code, "--timeout" in cluster.failure) == (("z_00000",), 5, True)
 
 
+def test_a_cluster_that_does_not_answer_hides_no_other():
+    """The answer comes within the time-out, with all of the others and the name of the one."""
+    with stuck() as hang:
+        silent = Place("silent", "http://silent", lambda: hang("") and Server([]))
+        report = health([silent, Place("well", "http://well", lambda: Server(["a"]))], within=1, now=lambda: NOW)
+    assert report.clusters[0].failure.startswith("It did not answer within 1 seconds.") and report.exit_code == 5
+    assert [each.seen.name for each in report.clusters[1].collections] == ["a"] and not report.clusters[1].failure
+    assert "NOT SEEN: silent" in report.lines()[-1]
+
+
 def test_a_server_that_is_lost_in_the_middle_ends_the_look_at_it(names):
     """With its own words, and with what was seen before."""
     served = list(ALIASES.values())

@@ -10,6 +10,7 @@ from pymilvus import DataType, MilvusClient
 
 from scripts import digests
 from scripts.adapters.milvus import MilvusStore
+from scripts.adapters.milvus.collection import MilvusCollection
 from scripts.adapters.milvus.inspection import MilvusInspection
 from scripts.health.report import HealthReport
 from scripts.jobs.health import Place
@@ -20,7 +21,8 @@ from tests.test_pair import stamp
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 RETIRED, PRODUCTION, BUILDING, LEDGER, STRANGER = "shop_v1_00000001", "shop_v2_00000002", "shop_v3_00000003", "shop_prod_ledger_1", "stranger"
-ROWS = 3_000
+# 2.3.5 indexes no segment of less than 1,024.
+ROWS = 1_200
 SERVED = {"content": Content(rows=ROWS, fingerprint="0" * 16, skipped=0, read_at=NOW), "promoted_at": NOW}
 
 
@@ -30,25 +32,20 @@ def write(store: MilvusStore, name: str, keys: range) -> None:
     store.open(name).write(rows, np.random.default_rng(len(keys)).normal(size=(len(keys), 8)).astype(np.float32))
 
 
-def build(store: MilvusStore, name: str, made: Stamp) -> None:
+def build(store: MilvusStore, name: str, made: Stamp, rows: int = ROWS) -> MilvusCollection:
+    """Indexed, and not loaded."""
     store.create(name, made.layout, made.properties())
-    write(store, name, range(ROWS))
+    write(store, name, range(rows))
     collection = store.open(name)
-    for step in (collection.flush, collection.build_index, collection.load):
-        step()
+    collection.flush()
+    collection.build_index()
+    return collection
 
 
 def furnish(store: MilvusStore) -> None:
-    for name, made in (
-        (RETIRED, stamp(**SERVED, retired_at=NOW)),
-        (PRODUCTION, stamp(**SERVED, state=State.VALIDATED, replaces=RETIRED)),
-        (BUILDING, stamp()),
-    ):
-        if made.content:
-            build(store, name, made)
-        else:
-            store.create(name, made.layout, made.properties())
-    store.open(RETIRED).release()
+    build(store, RETIRED, stamp(**SERVED, retired_at=NOW))
+    build(store, PRODUCTION, stamp(**SERVED, state=State.VALIDATED, replaces=RETIRED)).load()
+    store.create(BUILDING, stamp().layout, stamp().properties())
     store.point("shop_prod", PRODUCTION)
     store.claim(LEDGER, "0" * 8, {})
     schema = MilvusClient.create_schema(auto_id=False)
@@ -56,7 +53,7 @@ def furnish(store: MilvusStore) -> None:
     schema.add_field("picture", DataType.FLOAT_VECTOR, dim=4)
     store._milvus.call("create_collection", STRANGER, schema=schema)
     store._milvus.call("insert", STRANGER, [{"name": f"n{n}", "picture": [0.1] * 4} for n in range(100)])
-    store._milvus.call("flush", STRANGER)
+    store._milvus._client._get_connection().flush([STRANGER], _async=True)
 
 
 def place(uri: str, token: str, name: str = "here") -> Place:
