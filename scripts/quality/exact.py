@@ -11,6 +11,8 @@ from scripts.quality.facts import Recall
 
 # Relative to the size of what is summed. A server computes in single precision, so what lies as near as this it may order either way.
 TIE = 1e-6
+# A distance is the difference of squares here, so near 0 it is exact to some 1e-16 of those, not of itself: with TIE 100 times as much.
+_CANCELLED = 1e-8
 
 
 class ExactSearch:
@@ -66,9 +68,12 @@ class ExactSearch:
         return Recall(k=self._k, queries=len(shares), mean=float(np.mean(shares)), worst=shares[worst], worst_query=name)
 
     def _sizes(self) -> np.ndarray:
-        """What a query's last score is large or small against: a sum of squares is its own measure, a product may be small by cancellation."""
+        """What a query's last score is large or small against: a sum of squares is its own measure until it is all but 0, a product may be small by
+        cancellation."""
         last = np.abs(self._best[:, 0])
-        return {Metric.COSINE: np.ones_like(last), Metric.L2: last, Metric.IP: np.maximum(last, self._lengths)}[self._metric]
+        if self._metric is Metric.COSINE:
+            return np.ones_like(last)
+        return np.maximum(last, _CANCELLED * self._lengths**2 if self._metric is Metric.L2 else self._lengths)
 
     def _scores(self, vectors: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """[queries, rows], the larger the nearer."""

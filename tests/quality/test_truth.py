@@ -75,8 +75,14 @@ def test_a_vector_that_is_none_is_left_out(spoiled):
     assert (truth.rows, truth.not_finite) == (ROWS + 1, 1) and truth.shares().mean() > 0.95
 
 
-def test_of_equal_rows_any_is_right():
-    """Twenty rows are the same ten times over: which of them an index gives is its own business."""
-    truth = Truth(QUERIES, [[[*range(100, 110)]] * len(QUERIES)], Metric.L2, K)
-    truth.add([*range(ROWS)], np.tile(STORED[:1], (ROWS, 1)))
-    assert truth.shares().tolist() == [[1.0] * len(QUERIES)]
+@pytest.mark.parametrize("metric", list(Metric))
+def test_of_equal_rows_any_is_right(metric):
+    """Also where the query is that row, and its distance 0 but for rounding: which of them an index gives is its own business."""
+    for seed in range(30):
+        random = np.random.default_rng(seed)
+        count, cut = int(random.integers(2 * K, 90)), int(random.integers(1, 2 * K))
+        asked = random.normal(size=(1, int(random.integers(3, 400)))).astype(np.float32) * 20
+        truth = Truth(asked, [[[*range(count - K, count)]]], metric, K)
+        for keys in (range(cut), range(cut, count)):
+            truth.add([*keys], np.tile(asked, (len(keys), 1)))
+        assert truth.shares().tolist() == [[1.0]], seed
