@@ -111,14 +111,15 @@ def _write(result: Report, folder: Path) -> None:
 def _searched(open_: ExitStack, config: Path, name: str, field: str) -> MilvusSearched:
     """Needs no promotion.yaml: the collection may be anybody's."""
     from scripts import config as configuration
+    from scripts.layout import FIELD_NAME
     from scripts.wiring import open_store
 
     environment = configuration.environment(config.parent)
     configuration.prepare_libraries()
     from scripts.adapters.milvus.searching import MilvusSearched, refuse_missing_file
 
-    if not name.strip():
-        raise UsageError("The name of the collection or alias is empty.")
+    if not FIELD_NAME.fullmatch(name):
+        raise UsageError(f"{name[:80]!r} is no name that a collection or alias may have.")
     refuse_missing_file(environment.milvus_uri)
     return MilvusSearched(open_.enter_context(open_store(environment)), name, field)
 

@@ -180,9 +180,14 @@ def test_options_that_mean_nothing_end_in_one_line(words, told):
     assert_refused(run(NOWHERE, PAIR, *words), 2, told)
 
 
-def test_a_name_that_is_empty_is_said_to_be(lite):
-    """As of a variable that is not set; a filter that is blank is none."""
-    assert_refused(run(lite, "  "), 2, "The name of the collection or alias is empty")
+@pytest.mark.parametrize("name", ["", " ", "a b", "x" * 300, "näme", "1a"])
+def test_a_name_that_is_none_is_said_to_be(name):
+    """As of a variable that is not set: in the kit's words, not in each server's own."""
+    assert_refused(run(NOWHERE, name), 2, "is no name that a collection or alias may have")
+
+
+def test_a_filter_that_is_blank_is_none(lite):
+    """As of a variable that is not set."""
     assert f"{ROWS:,} rows; HNSW" in run(lite, PAIR, *QUICK, "--filter", "  ").stdout
 
 
