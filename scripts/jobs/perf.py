@@ -132,7 +132,8 @@ class _Measuring:
         truth = self._truth(list(settings.values()))
         shares = truth.shares()
         points = tuple(choice.judged(each, found) for each, found in zip(points, shares, strict=True))
-        chosen = choice.choose(points, self._plan.target_recall, swept.parameter)
+        more = "--recall-queries" if len(self._queries) > self._plan.recall_queries else "--queries"
+        chosen = choice.choose(points, self._plan.target_recall, swept.parameter, more)
         notes = (*self.report.notes, *_doubts(truth, self.report.matching))
         self.report = replace(self.report, swept=Swept(swept, shares.shape[1], truth.rows, points, chosen), notes=notes)
 

@@ -72,10 +72,10 @@ def _interval(shares: np.ndarray) -> Interval:
     return found.model_copy(update={"low": max(found.low, 0.0), "high": min(found.high, 1.0)})
 
 
-def choose(points: Sequence[Point], target: float, parameter: str) -> Choice:
+def choose(points: Sequence[Point], target: float, parameter: str, more: str = "--recall-queries") -> Choice:
     """Of those that surely reach the target the one with the least work, which is the smallest value: a server does more for each step of `ef`,
     `nprobe` or `search_list`, so what is measured otherwise was disturbed, see `disturbed`. A setting with failures at p95 is none. There is at
-    least one.
+    least one. `more` is the option that gives more queries.
 
     Sure is the lower end of a 95% interval: whoever picks the smallest that reaches a target on average falls below it half of the time.
     """
@@ -89,7 +89,7 @@ def choose(points: Sequence[Point], target: float, parameter: str) -> Choice:
         return Choice(target, found, f"{why} It is what is served." if found.served else why)
     best = max(usable, key=lambda each: each.recall)
     if best.recall >= target - _SLACK:
-        why = f"{parameter}={best.value} reaches {target:g} on average, with {told(best)}: too few queries to be sure. Ask for more --recall-queries."
+        why = f"{parameter}={best.value} reaches {target:g} on average, with {told(best)}: too few queries to be sure. Ask for more {more}."
         return Choice(target, None, why, Inconclusive.exit_code)
     return Choice(target, None, f"No setting reaches {target:g}: the best is {parameter}={best.value} with {told(best)}.", AnswerIsNo.exit_code)
 

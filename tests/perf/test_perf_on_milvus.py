@@ -221,6 +221,17 @@ def test_a_target_that_no_setting_reaches_ends_with_1(lite):
     assert "recall@10 of 60 queries against exact search" in done.stdout
 
 
+def test_what_would_give_more_queries_is_named(lite):
+    """The option that holds them back: of 60 queries all were asked, of 200 only 60."""
+    with opened(lite) as searched:
+        for count, more in ((60, "--queries."), (200, "--recall-queries.")):
+            plan = replace(PLAN, seconds=0.1, sweep="ef=32", target_recall=1e-9, recall_queries=60)
+            report = job.perf(searched, plan, lambda count=count: sampled(searched, Sampling(count=count)))
+            recall = report.swept.points[0].recall
+            report = job.perf(searched, replace(plan, target_recall=recall), lambda count=count: sampled(searched, Sampling(count=count)))
+            assert report.exit_code == 3 and report.swept.choice.why.endswith(more)
+
+
 def test_an_alias_that_moves_meanwhile_is_noticed(lite):
     """What was begun is measured to its end, and the result says of which collection it is."""
     with opened(lite, ALIAS) as searched:
