@@ -16,7 +16,7 @@ import pytest
 from scripts.adapters.milvus import MilvusStore
 from scripts.errors import Refused
 from scripts.jobs import perf as job
-from scripts.perf import files
+from scripts.perf import choice, files
 from scripts.perf.plan import Plan
 from scripts.perf.ports import Question
 from scripts.perf.queries import Sampling, sampled
@@ -221,15 +221,16 @@ def test_a_target_that_no_setting_reaches_ends_with_1(lite):
     assert "recall@10 of 60 queries against exact search" in done.stdout
 
 
-def test_what_would_give_more_queries_is_named(lite):
-    """The option that holds them back: of 60 queries all were asked, of 200 only 60."""
+@pytest.mark.parametrize(("count", "more"), [(60, "--queries"), (100, "--recall-queries")])
+def test_what_would_give_more_queries_is_named(lite, monkeypatch, count, more):
+    """The option that holds them back: of 60 queries all were asked, of 100 only 60."""
+    asked = []
+    choose = choice.choose
+    monkeypatch.setattr(choice, "choose", lambda *of: asked.append(of[-1]) or choose(*of))
     with opened(lite) as searched:
-        for count, more in ((60, "--queries."), (200, "--recall-queries.")):
-            plan = replace(PLAN, seconds=0.1, sweep="ef=32", target_recall=1e-9, recall_queries=60)
-            report = job.perf(searched, plan, lambda count=count: sampled(searched, Sampling(count=count)))
-            recall = report.swept.points[0].recall
-            report = job.perf(searched, replace(plan, target_recall=recall), lambda count=count: sampled(searched, Sampling(count=count)))
-            assert report.exit_code == 3 and report.swept.choice.why.endswith(more)
+        plan = Plan(concurrency=(1,), seconds=0.05, warm_up=0, sweep="ef=32", recall_queries=60)
+        report = job.perf(searched, plan, lambda: sampled(searched, Sampling(count=count)))
+    assert asked == [more] and report.swept.queries == 60
 
 
 def test_an_alias_that_moves_meanwhile_is_noticed(lite):
