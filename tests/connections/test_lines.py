@@ -12,6 +12,7 @@ import pytest
 
 from scripts.adapters.milvus import MilvusStore, client, line, repeating
 from scripts.adapters.milvus.connection import Connection, NotPermitted
+from scripts.adapters.milvus.raw import Wire
 from scripts.adapters.milvus.schema import schema
 from scripts.errors import KitError, Refused, Unreachable, UsageError
 from scripts.layout import VECTOR
@@ -144,8 +145,22 @@ def test_who_writes_in_vain_holds_up_nobody_elses_writing(proxy, empty_milvus_se
 def test_the_fast_way_is_found_though_the_connection_died_before_its_first_use(proxy, store, monkeypatch):
     """As after minutes in which a model was loaded."""
     monkeypatch.setattr(line, "SILENCE_SECONDS", 0.0)
+    monkeypatch.setattr(line, "ASKED_SECONDS", 1.0)
     proxy.forget()
     assert store._milvus.wire
+
+
+def test_who_is_in_a_hurry_gives_no_attempt_more_time_than_that(hurried, monkeypatch):
+    """Nor those that read pages and write rows past MilvusClient."""
+    given = []
+    query, upsert = Wire.query, Wire.upsert
+    monkeypatch.setattr(Wire, "query", lambda self, *args, **how: given.append(args[3]) or query(self, *args, **how))
+    monkeypatch.setattr(Wire, "upsert", lambda self, *args: given.append(args[1]) or upsert(self, *args))
+    collection = made(hurried)
+    collection.write(rows([1]), vectors(1))
+    with pytest.raises(Refused, match="not loaded"):
+        collection.existing([1])
+    assert given == [3.0, 3.0]
 
 
 def test_a_creation_whose_answer_was_lost_is_recognised(proxy, store):
