@@ -9,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pymilvus.exceptions import MilvusException
 
-from scripts.adapters.milvus import MilvusStore, client, line, repeating
-from scripts.adapters.milvus.connection import Connection, NotPermitted
+from scripts.adapters.milvus import MilvusStore, client, faults, line, repeating
+from scripts.adapters.milvus.connection import Connection, NotLetIn, NotPermitted
 from scripts.adapters.milvus.raw import Wire
 from scripts.adapters.milvus.schema import schema
 from scripts.errors import KitError, Refused, Unreachable, UsageError
 from scripts.layout import VECTOR
+from scripts.tls import OPEN
 from tests.adapters.test_milvus import DIMENSION, NAME, layout, made, rows, vectors
 from tests.connections.proxy import Proxy
 from tests.servers import MilvusServer
@@ -277,6 +279,14 @@ def test_a_server_that_is_paused_is_not_taken_for_one_that_does_not_let_us_in(em
         finally:
             empty_milvus_server.resume()
         assert waiting.result()["promotion.service"] == "shop"
+
+
+def test_a_server_that_is_not_ready_is_not_taken_for_one_that_does_not_let_us_in(empty_milvus_server):
+    """So 2.3.5 answers who connects after it was stopped for 45 s, until it ends; nobody should look at the token then."""
+    said = MilvusException(65535, "service not ready[standalone=1]: Abnormal")
+    assert "is up, but not yet all parts of it" in str(faults.no_connection(empty_milvus_server.uri, OPEN, 1.0, said))
+    with Connection(empty_milvus_server.uri, "root:wrong") as unknown, pytest.raises(NotLetIn):
+        unknown.connect()
 
 
 def test_threads_that_share_a_connection_outlive_a_kill_of_the_server(milvus_wheel, tmp_path):

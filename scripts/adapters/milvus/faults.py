@@ -125,6 +125,8 @@ def no_connection(uri: str, tls: TlsFiles, seconds: float, error: Exception) -> 
         socket.create_connection((address.hostname or "", address.port or (443 if address.scheme == "https" else 19530)), timeout=seconds).close()
     except (OSError, ValueError):
         return Unreachable(f"Nothing answers at MILVUS_URI {shown(uri)}.", hint="Is the address right and the server up?")
+    if isinstance(error, MilvusException) and any(word in error.message for word in _RETURNING):  # what stood still for long, or ends (2.3.5)
+        return not_all_back(uri, "connect")
     if reason is None or reason.code() in _UNKNOWN_USER:
         return NotLetIn(f"The server at MILVUS_URI {shown(uri)} does not let us in.", hint="Check MILVUS_TOKEN (user:password).")
     what = f"The server at MILVUS_URI {shown(uri)} takes connections and does not answer."
