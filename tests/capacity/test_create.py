@@ -6,6 +6,8 @@ import pytest
 
 from tests.shop import Shop, refusal
 
+# Where the configuration names the nodes, nothing depends on the kind of Milvus.
+on_lite = pytest.mark.parametrize("milvus", ["lite"], indirect=True)
 TOO_SMALL, LARGE = "1138Mi", "4x64Gi"  # nine tenths of the first are a node's own GiB, and 200 kB
 
 
@@ -24,6 +26,7 @@ def shop(empty) -> Shop:
     return empty
 
 
+@on_lite
 def test_rows_that_nobody_knows_of_refuse_nothing(empty):
     """A first pair of a CSV file: it is said that nothing was checked."""
     empty.configure(capacity={"query_nodes": TOO_SMALL})
@@ -31,6 +34,7 @@ def test_rows_that_nobody_knows_of_refuse_nothing(empty):
     assert found["fits"] is None and "neither the source nor production says" in found["says"]
 
 
+@on_lite
 def test_what_the_cluster_has_is_held_against_what_a_promotion_takes(shop):
     """Refused where it does not fit, before anything is made; built with a warning where that is the policy; not asked where it is off."""
     shop.configure(capacity={"query_nodes": TOO_SMALL})
@@ -52,6 +56,7 @@ def test_a_server_is_asked_where_nobody_said_what_it_has(shop, milvus):
     assert found is None if milvus.kind == "lite" else found["fits"] is True
 
 
+@on_lite
 def test_a_pair_that_is_there_is_found_again_whatever_the_cluster_has(shop):
     """It was admitted when it was made."""
     first = shop.do("create", "--build-id", "one")
