@@ -61,8 +61,9 @@ def secret(variable: str) -> SecretStr | None:
 def prepare_libraries() -> None:
     """To be called before pymilvus or a model is imported: what they read from the environment then is settled here.
 
-    Threads of torch that wait for work would spin, and halve the speed of a Milvus on the same machine; asleep they cost nothing. pymilvus dies of a milvus-lite file's path in MILVUS_URI (3.0.2). grpc tells every lost ping on standard error ("Got goaway …
-    too_many_pings"), unless it is asked not to.
+    Threads of torch that wait for work would spin, and halve the speed of a Milvus on the same machine; asleep they cost nothing. pymilvus dies of
+    a milvus-lite file's path in MILVUS_URI (3.0.2). grpc tells every lost ping on standard error ("Got goaway … too_many_pings"), unless it is
+    asked not to.
     """
     if "://" not in os.environ.get("MILVUS_URI", ""):
         os.environ.pop("MILVUS_URI", None)

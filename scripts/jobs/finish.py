@@ -36,8 +36,9 @@ class Finished:
 def finish(parts: Parts, pair: str, report: SyncReport | None = None) -> Finished:
     """Safe to run again; on a pair that was finished before it loads what was released and proves readiness anew.
 
-    A run in MLflow gets to know of new content; `report` is of the pass that brought it, where this process made it. Raises Refused when the source was not read to its end or the count is not the source's, Inconclusive when the index does not cover
-    every row in time.
+    A run in MLflow gets to know of new content; `report` is of the pass that brought it, where this process made it.
+    Raises Refused when the source was not read to its end or the count is not the source's, Inconclusive when the index does not cover every row
+    in time.
     """
     store = parts.store
     entry = catalogue.read(store, parts.settings).find(pair)
