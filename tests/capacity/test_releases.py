@@ -28,22 +28,26 @@ FOLDER = Path(os.environ.get("KIT_TEST_DEPLOYMENTS", Path(sys.prefix) / "milvus-
 PLANS = [(*plan, *way) for plan in (SMALL, LARGE, (*SMALL, "--index", "DISKANN")) for way in WAYS]
 
 
+CRD, VALUES = "milvus.io_milvuses.yaml", "values.yaml"
+
+if not all((FOLDER / name).is_file() for name in (CRD, VALUES)):
+    pytest.skip(f"{CRD} and {VALUES} are not in {FOLDER.name}; this file says where they come from", allow_module_level=True)
+
+
 def release(name: str) -> dict[str, Any]:
-    if not (FOLDER / name).is_file():
-        pytest.skip(f"there is no {FOLDER / name}; tests/capacity/test_releases.py says where it comes from")
     return yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def crd() -> dict[str, Any]:
     """The schema of a resource of kind Milvus, v1beta1."""
-    (found,) = (version for version in release("milvus.io_milvuses.yaml")["spec"]["versions"] if version["name"] == "v1beta1")
+    (found,) = (version for version in release(CRD)["spec"]["versions"] if version["name"] == "v1beta1")
     return found["schema"]["openAPIV3Schema"]
 
 
 @pytest.fixture(scope="module")
 def chart() -> dict[str, Any]:
-    return release("values.yaml")
+    return release(VALUES)
 
 
 def strays(written: Any, schema: dict[str, Any], path: str = "") -> Iterator[str]:
