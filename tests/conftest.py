@@ -57,6 +57,7 @@ LONG = (
     *("test_icecat", "test_sound_pairs", "test_crash_matrix", "test_workflows", "test_roles", "test_cluster", "test_load", "test_end_to_end"),
     *("test_walk", "test_race", "test_retention_on_milvus", "test_tls", "test_broken_pairs", "test_mlflow", "test_duplicates", "test_gate_errors", "test_health_on_milvus"),
     *("test_killed", "test_faults", "test_rows", "test_to_a_cluster", "test_beside_writers", "test_perf_on_milvus", "test_coverage_on_milvus"),
+    *("test_lines", "test_odd_collections", "test_loops"),
 )
 
 
