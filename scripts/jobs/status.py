@@ -86,7 +86,8 @@ class Status:
             lines = [f"{self.catalogue.alias} → {production.pair} → {model.name} version {model.version}"]
         else:
             target = self.catalogue.target
-            lines = [f"{self.catalogue.alias} → {f'{target} (not a pair of the kit)' if target else 'nothing yet'}"]
+            nothing = "nothing any more" if self.catalogue.lost_production() else "nothing yet"
+            lines = [f"{self.catalogue.alias} → {f'{target} (not a pair of the kit)' if target else nothing}"]
         if self.pairs:
             width = max(len(p.entry.pair.collection) for p in self.pairs)
             lines.append(f"{'pair':{width}}  {'state':10}  {'version':>7}  {'rows':>11}  {'loaded':6}  {'age':>7}")

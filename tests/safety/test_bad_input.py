@@ -140,6 +140,7 @@ def test_an_alias_that_dangles(place, worlds):
         store._milvus.call("drop_collection", place.pairs["x"])
     said = refusal(place.shop.run("rollback"), 4)
     assert f"The alias {place.alias} points to nothing" in said and place.pairs["a"] in said
+    assert f"{place.alias} → nothing any more" in place.shop.run("status").output
     assert place.shop.do("cleanup")["dropped"] == []
     assert place.shop.do("rollback", "--to", place.pairs["a"])["to"] == place.pairs["a"]
     assert place.shop.do("status")["production"] == place.pairs["a"]
