@@ -48,8 +48,10 @@ class MilvusOccupancy:
             return ()  # a hosted Milvus keeps it to itself; one that is gone is noticed by the next call
 
     def _system(self) -> str:
+        """Empty where this pymilvus does not have what it takes to ask."""
         request = milvus_pb2.GetMetricsRequest(request=json.dumps({"metric_type": "system_info"}))
-        return self._milvus._client._get_connection()._stub.GetMetrics(request, timeout=RETRY_SECONDS).response
+        wire = self._milvus.wire
+        return wire.send("GetMetrics", request, RETRY_SECONDS).response if wire else ""
 
     def _look(self, name: str) -> Held | None:
         """None where it is not loaded, or was dropped during the look. Without a size where this user may not see it."""

@@ -51,9 +51,7 @@ class MilvusStore:
         return {name: target for name, target in targets.items() if target}
 
     def target(self, alias: str) -> str | None:
-        # describe_alias looks into the wrong database on 2.3.5; describe_collection resolves aliases rightly everywhere.
-        described = self._describe(alias)
-        return described["collection_name"] if described and described["collection_name"] != alias else None
+        return pointed(self._milvus.call, alias)
 
     def properties(self, collection: str) -> dict[str, str] | None:
         described = self._describe(collection)
