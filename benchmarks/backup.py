@@ -190,7 +190,7 @@ def main() -> None:
         return alone(*asked.alone)
     if not asked.wheel:
         parser.error("--wheel is missing")
-    with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder) / "milvus", asked.wheel) as server:
+    with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder) / "milvus", asked.wheel, fsync=True) as server:
         root = Path(folder)
         with opened(root, server.uri, server.token) as kit:
             if asked.rounds:

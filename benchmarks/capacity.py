@@ -97,7 +97,7 @@ class Server:
     """A real Milvus, and what it holds in memory and on disk."""
 
     def __init__(self, folder: Path, wheel: Path) -> None:
-        self._milvus = MilvusServer(folder, wheel, _ENVIRONMENT)
+        self._milvus = MilvusServer(folder, wheel, _ENVIRONMENT, fsync=True)
         self._folder = folder
         self._milvus.start()
 

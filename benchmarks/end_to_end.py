@@ -87,7 +87,7 @@ def release(path: WholePath, number: int) -> tuple[int, dict[str, float]]:
 def main(wheel: Path, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        with MilvusServer(folder / "milvus", wheel) as milvus, WholePath(folder, milvus) as path:
+        with MilvusServer(folder / "milvus", wheel, fsync=True) as milvus, WholePath(folder, milvus) as path:
             registered = path.shop.run("webhook", "register", path.receiver.url, "--json", WEBHOOK_SECRET=SECRET, **path.circleci.environment)
             if registered.exit_code:
                 raise click.ClickException(registered.output)

@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="also write the tables there")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder) / "milvus", asked.wheel) as server:
+    with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder) / "milvus", asked.wheel, fsync=True) as server:
         furnish(server, asked.collections)
         text = "\n".join([*compare(server, asked.collections, asked.rounds), "", *three(server)]) + "\n"
     print(text)

@@ -219,7 +219,7 @@ def backend(milvus: str, folder: Path) -> Iterator[dict[str, str]]:
     elif milvus == "server":
         if not MILVUS_WHEEL.is_dir():
             raise click.ClickException("The real Milvus is not installed: `make environment` installs it, or MILVUS_WHEEL_DIR says where it is.")
-        with MilvusServer(folder / "milvus", MILVUS_WHEEL) as server, MlflowServer(folder / "mlflow") as mlflow:
+        with MilvusServer(folder / "milvus", MILVUS_WHEEL, fsync=True) as server, MlflowServer(folder / "mlflow") as mlflow:
             yield plain | {"MILVUS_URI": server.uri, "MILVUS_TOKEN": server.token, "MLFLOW_TRACKING_URI": mlflow.uri}
     else:
         yield os.environ | {"MILVUS_URI": milvus}

@@ -92,7 +92,7 @@ def night(here: Night, artifacts: Path) -> None:
 @click.option("--wheel", type=click.Path(exists=True, file_okay=False, path_type=Path), default=icecat.MILVUS_WHEEL, show_default=True)
 def main(wheel: Path) -> None:
     """Print what is typed and what is answered."""
-    with tempfile.TemporaryDirectory() as place, MilvusServer(Path(place) / "milvus", wheel) as server:
+    with tempfile.TemporaryDirectory() as place, MilvusServer(Path(place) / "milvus", wheel, fsync=True) as server:
         folder, uri = Path(place) / "shop", f"sqlite:///{place}/mlflow.db"
         icecat.prepare(folder, icecat.DATA, model=MODEL)
         mlflow.set_tracking_uri(uri)

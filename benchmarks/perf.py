@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.5, help="for each way in each round")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder) / "milvus", asked.wheel) as server, ExitStack() as open_:
+    with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder) / "milvus", asked.wheel, fsync=True) as server, ExitStack() as open_:
         bench = Bench(open_, server.uri, server.token)
         bench.fill(asked.rows)
         rounds: dict[int, list[dict[str, Found]]] = {}

@@ -263,7 +263,7 @@ FIGURES: dict[str, Callable[[Bench], Iterator[Figure]]] = {"build": build, "orde
 
 @contextmanager
 def opened(rows: int, wheel: Path, model: bool) -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory() as name, MilvusServer(Path(name) / "milvus", wheel) as milvus:
+    with tempfile.TemporaryDirectory() as name, MilvusServer(Path(name) / "milvus", wheel, fsync=True) as milvus:
         folder = Path(name) / "service"
         source = {"uri": "products.parquet", "key": "product_id", "text": "{product_name}. {product_description}", "columns": ["supplier", "price_cents"]}
         folder.mkdir()

@@ -57,7 +57,7 @@ def measure(wheel: Path) -> Rates:
         settings = plain.write_source(Path(name) / "rows.parquet", SMALL)
         layout = plain.stamp().layout.model_copy(update={"dimension": DIMENSION})
         own, others = (_reading(settings, layout, shard) for shard in (Shard(), Shard(0, 1_000)))
-        with MilvusServer(Path(name) / "milvus", wheel) as milvus, MilvusStore(milvus.uri, milvus.token) as store:
+        with MilvusServer(Path(name) / "milvus", wheel, fsync=True) as milvus, MilvusStore(milvus.uri, milvus.token) as store:
             writing, importing, scanning = _milvus(store, settings, layout, Path(name) / "bulk")
     return Rates(own, others, writing, importing, scanning)
 

@@ -43,7 +43,7 @@ def helps() -> dict[str, Case]:
 @contextmanager
 def looks(folder: Path) -> Iterator[dict[str, Case]]:
     """Those commands that read alone, on both kinds of Milvus and MLflow."""
-    with MilvusServer(folder / "milvus", MILVUS_WHEEL) as milvus, MlflowServer(folder / "mlflow") as tracking:
+    with MilvusServer(folder / "milvus", MILVUS_WHEEL, fsync=True) as milvus, MlflowServer(folder / "mlflow") as tracking:
         shops = {
             "embedded": Shop(folder / "embedded", str(folder / "milvus.db"), "", f"sqlite:///{folder / 'mlflow.db'}"),
             "servers": Shop(folder / "servers", milvus.uri, milvus.token, tracking.uri),

@@ -88,7 +88,7 @@ def gate(kit: Wiring, pair: str) -> None:
 @contextmanager
 def servers(folder: Path, wheel: Path) -> Iterator[dict[str, str]]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("MILVUS_", "MLFLOW_", "CIRCLE"))}
-    with MilvusServer(folder / "milvus", wheel) as milvus, MlflowServer(folder / "mlflow") as tracking:
+    with MilvusServer(folder / "milvus", wheel, fsync=True) as milvus, MlflowServer(folder / "mlflow") as tracking:
         yield plain | {"MILVUS_URI": milvus.uri, "MILVUS_TOKEN": milvus.token, "MLFLOW_TRACKING_URI": tracking.uri}
 
 

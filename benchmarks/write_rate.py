@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder), asked.wheel) as server, MilvusStore(server.uri, server.token) as store:
+    with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder), asked.wheel, fsync=True) as server, MilvusStore(server.uri, server.token) as store:
         print(table(measure(Work(store, asked.rows), asked.rows, asked.rounds)))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.postgres import PostgresServer, postgres_programs
 from tests.s3 import S3Server
-from tests.servers import MilvusServer, MlflowServer
+from tests.servers import MilvusServer, MlflowServer, ServerFailed
 
 if TYPE_CHECKING:
     from tests.shop import Shop
@@ -41,6 +41,9 @@ class RunningMilvus:
 
     uri: str
     token: str = MilvusServer.token
+
+    def check(self) -> None:
+        """It is not ours: what became of it, its own log tells."""
 
 
 def needs(condition: bool, reason: str) -> None:
@@ -126,9 +129,15 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture
 def empty_milvus_server(milvus_server: MilvusServer | RunningMilvus) -> Iterator[MilvusServer | RunningMilvus]:
-    """The real Milvus alone, for what only a server has; emptied after the test."""
+    """The real Milvus alone, for what only a server has; emptied after the test. One that ends by itself fails this test alone."""
     yield milvus_server
-    _empty(milvus_server)
+    try:
+        milvus_server.check()
+    except ServerFailed:
+        milvus_server.start()
+        raise
+    finally:
+        _empty(milvus_server)
 
 
 @pytest.fixture(params=["lite", pytest.param("server", marks=pytest.mark.server)])

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from pymilvus import MilvusClient, MilvusException
 
 from tests.conftest import ROOT, MilvusAddress, needs
-from tests.servers import MilvusServer, MlflowServer, Server, ServerFailed
+from tests.servers import MilvusServer, MlflowServer, Server, ServerFailed, _get, free_ports
 
 SHORT_SESSION = {"COMMON_SESSION_TTL": "10"}
 
@@ -117,6 +117,39 @@ def test_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> No
 
     with pytest.raises(ServerFailed, match="(?s)exit code 1.*the disk is full"):
         Broken(tmp_path, health_port=1, env={}).start()
+
+
+def test_a_server_that_ends_by_itself_says_why_and_can_be_started_again(tmp_path: Path) -> None:
+    """What it said before it died is told, not what Go prints of its goroutines after that, and the tests that follow have a server."""
+    lives = """
+import http.server, sys
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200), self.end_headers(), self.wfile.write(b"OK")
+        if self.path == "/die":
+            print("panic: no lease", "", "goroutine 1 [running]:", *["main.main()"] * 99, sep=chr(10), flush=True)
+            __import__("os")._exit(2)
+    log_message = print
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
+"""
+
+    class Mortal(Server):
+        health_path = "/"
+
+        def command(self) -> list[str]:
+            return [sys.executable, "-c", lives, str(self._health_port)]
+
+        def settings(self) -> dict[str, str]:
+            return {}
+
+    with Mortal(tmp_path, *free_ports(1), env={}) as server:
+        server.check()
+        _get(server._health_port, "/die")
+        with pytest.raises(ServerFailed, match=r"(?s)by itself with exit code 2.*panic: no lease\s*$"):
+            while True:
+                server.check()
+        server.start()
+        assert server.is_healthy()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals orphans")

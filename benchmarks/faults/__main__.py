@@ -77,7 +77,7 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as temporary, MlflowServer(Path(temporary) / "mlflow") as mlflow:
         folder = Path(temporary)
-        with MilvusServer(folder / "milvus", asked.wheel) as milvus:
+        with MilvusServer(folder / "milvus", asked.wheel, fsync=True) as milvus:
             place = Place(milvus, mlflow, folder)
             for number, strike in enumerate(strikes):
                 began = time.monotonic()

@@ -72,7 +72,7 @@ def measured(stage: Stage, *, switches: int, quiet: float, rate: float, milvus: 
 def main(out: Path | None, switches: int, rows: int, quiet: float, rate: float, wheel: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        with MilvusServer(place / "milvus", wheel) as milvus, MlflowServer(place / "mlflow") as mlflow:
+        with MilvusServer(place / "milvus", wheel, fsync=True) as milvus, MlflowServer(place / "mlflow") as mlflow:
             stage = Stage.built(Shop(place / "shop", milvus.uri, milvus.token, mlflow.uri), "load", rows)
             cost = overhead(stage, 1_000)
             found = measured(stage, switches=switches, quiet=quiet, rate=rate, milvus=milvus) | {"overhead": cost}

@@ -47,7 +47,7 @@ def main(rows: int, wheel: Path, llamaindex: Path, only: str, data: Path, out: P
     load = os.getloadavg()[0]
     measured: list[dict[str, Any]] = []
     failed: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder), wheel) as milvus:
+    with tempfile.TemporaryDirectory() as folder, MilvusServer(Path(folder), wheel, fsync=True) as milvus:
         for peer in chosen:
             click.echo(f"{peer} ...", err=True)
             environment = os.environ | {"MILVUS_URI": milvus.uri, "MILVUS_TOKEN": milvus.token}

@@ -34,7 +34,7 @@ def shop(kind: str) -> Iterator[tuple[Shop, Path]]:
         if kind == "lite":
             yield Shop(folder / "shop", str(folder / "milvus.db"), "", tracking.uri), folder
             return
-        with MilvusServer(folder / "milvus", MILVUS_WHEEL) as milvus:
+        with MilvusServer(folder / "milvus", MILVUS_WHEEL, fsync=True) as milvus:
             yield Shop(folder / "shop", milvus.uri, milvus.token, tracking.uri), folder
 
 

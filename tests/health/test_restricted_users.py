@@ -16,7 +16,7 @@ from tests.health.world import NOW, PRODUCTION, RETIRED, ROWS, SERVED, build, fo
 from tests.test_pair import stamp
 
 PASSWORD = "Secret-of-nobody-1"
-ACTS_WITHIN_SECONDS = 60
+ACTS_WITHIN_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,11 @@ def denied(each):
     return {gap.what for gap in each.seen.unknown if gap.because is Because.NOT_PERMITTED}
 
 
+def unknown_in(report):
+    (cluster,) = report.clusters
+    return [*cluster.findings, *(gap for each in cluster.collections for gap in each.seen.unknown)]
+
+
 def test_a_user_without_a_role_is_told_what_he_may_not_know(server):
     """The collections, fields, pairs, indexes and segments are there; rows and load are "?", and that makes what serves a warning, never green."""
     report, each = seen_by(server, "has_no_role")
@@ -75,13 +80,12 @@ def test_a_user_who_may_only_ask_is_told_what_his_questions_tell(server):
 
 def test_the_role_reader_sees_everything(server):
     """No piece is unknown, of no collection."""
-    report, each = _once(lambda: seen_by(server, "looks_on"), lambda answer: not denied(answer[1]))
+    report, each = _once(lambda: seen_by(server, "looks_on"), lambda answer: not unknown_in(answer[0]))
     assert (each.status, each.seen.rows, each.indexes[0].coverage, each.seen.replicas) == (Status.HEALTHY, ROWS, 100, 1)
-    assert not [gap for found in report.clusters[0].collections for gap in found.seen.unknown] and not report.clusters[0].findings
 
 
 def _once(ask, is_so):
-    """Grants take a while to act (2.3.5: up to 20 s)."""
+    """Grants take a while to act (2.3.5: seen up to 60 s)."""
     until = time.monotonic() + ACTS_WITHIN_SECONDS
     while not is_so(answer := ask()):
         assert time.monotonic() < until, answer
