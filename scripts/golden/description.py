@@ -22,8 +22,9 @@ UNCUT_DEPTH, MAX_DEPTH = 1_000, 16_384
 # What they say is stamped on a pair, where 64 KB are all there is.
 MAX_GATES = MAX_MEASURES = 40
 
-# By the beginnings of their names: how much is judged, and how many queries, relevant documents and hits there are.
-_SAY_NOTHING_OF_WHAT_IS_FOUND = ("Judged", "Num")
+# By the beginnings of their names: how much is judged, how many queries, relevant documents and hits there are, and Bpref, which leaves out whatever
+# nobody has judged: where only relevant documents were, whoever shows them at any rank has 1.
+_SAY_NOTHING_OF_WHAT_IS_FOUND = ("Judged", "Num", "Bpref")
 
 # Where suite.yaml names no file: what the kit writes, and the layout of BEIR.
 QUERY_FILES = ("queries.csv", "queries.tsv", "queries.jsonl")

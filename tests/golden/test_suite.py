@@ -107,7 +107,7 @@ def test_a_faulty_description_is_told_with_file_and_field(tmp_path, yaml, told):
     assert str(tmp_path / "suite.yaml") in str(error.value)
 
 
-@pytest.mark.parametrize("measure", ["Judged@10", "NumQ", "NumRet", "NumRel", "NumRelRet", "P(judged_only=True)@10", "nDCG(judged_only=True)@10"])
+@pytest.mark.parametrize("measure", ["Judged@10", "NumQ", "NumRet", "NumRel", "NumRelRet", "Bpref", "P(judged_only=True)@10", "nDCG(judged_only=True)@10"])
 @pytest.mark.parametrize("gate", ["gate: floor, at_least: 0.1", "gate: query_floor, at_least: 0.1", "gate: max_loss, at_most: 0.1"])
 def test_what_says_nothing_of_what_is_found_is_measured_and_decides_nothing(tmp_path, measure, gate):
     """How many hits there are, and how much of them was judged, is as good for a pair that finds nothing of use."""
