@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from scripts.capacity import choice
 from scripts.capacity.moments import Window
@@ -17,12 +18,16 @@ from scripts.footprint import shown
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """The pair that is about to be made. `rows` is None where nobody knows; `known_from` says who does."""
+    """The pair that is about to be made, or restored. `rows` is None where nobody knows; `known_from` says who does."""
 
     shape: Shape
     rows: int | None
     known_from: str = ""
     replicas: int = 1
+    occasion: str = "promotion"
+    """On which it is loaded beside all others."""
+    index_is_open: bool = True
+    """Whether it might have another index: what is restored has the one that it had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,9 @@ class Admission:
     line: str
     holds: bool | None
     hint: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        return {"fits": self.holds, "says": self.line}
 
 
 def weigh(coming: Coming, beside: Sequence[Held], nodes: Nodes | None) -> Admission:
@@ -50,11 +58,11 @@ def weigh(coming: Coming, beside: Sequence[Held], nodes: Nodes | None) -> Admiss
     of_others = f" beside {shown(others)} of {_counted(sized)}" if sized else ""
     blank = len(beside) - len(sized)
     uncounted = f" Not counted: {blank} collection{'' if blank == 1 else 's'} whose size is not known." if blank else ""
-    needed = f"{shown(found.needed)} during its promotion: {shown(pair)} for {coming.rows:,} rows ({coming.known_from}){of_others}"
+    needed = f"{shown(found.needed)} during its {coming.occasion}: {shown(pair)} for {coming.rows:,} rows ({coming.known_from}){of_others}"
     there = f"{shown(found.usable)} that {nodes} of query nodes can load"
     if found.holds:
         return Admission(f"capacity: fits: {needed}, of {there}.{uncounted}", True)
-    return Admission(f"The promotion would not fit: it takes {needed}, more than the {there}.", False, _way_out(coming, others, nodes))
+    return Admission(f"The {coming.occasion} would not fit: it takes {needed}, more than the {there}.", False, _way_out(coming, others, nodes))
 
 
 def enforced(admission: Admission, policy: Policy) -> Admission:
@@ -83,7 +91,7 @@ def _counted(beside: Sequence[Held]) -> str:
 def _way_out(coming: Coming, others: int, nodes: Nodes) -> str:
     """A smaller index, where one would fit; else what frees memory or brings more."""
     window = Window(keep_loaded=0, keep_previous=0, replicas=coming.replicas)
-    for option in choice.options(coming.shape, coming.rows or 0, window, None):
+    for option in choice.options(coming.shape, coming.rows or 0, window, None) if coming.index_is_open else ():
         smaller = option.need.memory < need(coming.shape, coming.rows or 0).memory
         if smaller and _fit(coming, replace(coming.shape, index=option.index), others, nodes).holds:
             return f"{option.index.type} would fit (index.type); or free memory (`cleanup`, retention.keep_loaded), or add some."

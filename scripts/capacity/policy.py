@@ -13,7 +13,7 @@ AUTO = "auto"
 
 
 class Policy(StrEnum):
-    """What happens to a build whose promotion would not fit."""
+    """What happens to a build or a restore whose promotion would not fit."""
 
     REFUSE = "refuse"
     WARN = "warn"

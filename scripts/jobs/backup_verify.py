@@ -14,6 +14,7 @@ from scripts.backup import standing
 from scripts.backup.ports import Folder, Show, unseen
 from scripts.errors import KitError
 from scripts.jobs import restore
+from scripts.jobs.capacity_admission import Roomed, readmitted
 from scripts.jobs.restore import Restored
 from scripts.pair import PREFIX, Pair, State, require_pair
 from scripts.ports import Parts
@@ -51,6 +52,7 @@ class Verified:
         return [
             f"The backup of {made.pair} in {self.folder} can be restored: {made.rows:,} rows, content {made.content.fingerprint}.",
             f"  {self.restored.recall()}",
+            *self.restored.room(),
             f"  begun {made.begun_at:%Y-%m-%d %H:%M} UTC, {self._age()}",
             *(f"  {note}" for note in self.notes),
         ]
@@ -67,9 +69,11 @@ class Verified:
         return self.restored.facts() | facts
 
 
-def verify(parts: Parts, folder: Folder, show: Show = unseen, max_age: timedelta | None = None) -> Verified:
+def verify(parts: Roomed, folder: Folder, show: Show = unseen, max_age: timedelta | None = None) -> Verified:
     """Safe to run again. Restores the backup in this folder, or the newest one below it, and drops what it made, also where it fails; what a killed
     run left is dropped by the next one. The collection is never more than one that is being built, so nobody can promote it.
+
+    On a server it is weighed first whether the test would fit, as of any pair that is restored.
 
     Its exit code is 1 where the backup is older than `max_age`, or by the clocks was begun in the future. Raises as `restore`.
     """
@@ -80,9 +84,11 @@ def verify(parts: Parts, folder: Folder, show: Show = unseen, max_age: timedelta
     like = require_pair(manifest.pair)
     pair = Pair(like.service, like.version, secrets.token_hex(4))
     parts.store.drop(pair.collection)  # nothing yet: who may not drop is told now, not after hours
+    is_server = "://" in parts.settings.environment.milvus_uri
+    admission = readmitted(parts, manifest, "restore test") if is_server else None  # a milvus-lite file has none of the cluster's memory
     with _dropped_at_the_end(parts, pair), restore.proved(parts, folder, manifest, pair, show, {TRIAL: heartbeat.new_token()}) as (_, answers):
         pass
-    return Verified(Restored(pair, manifest, answers), folder.name, parts.now() - manifest.begun_at, max_age, notes)
+    return Verified(Restored(pair, manifest, answers, admission), folder.name, parts.now() - manifest.begun_at, max_age, notes)
 
 
 @contextmanager

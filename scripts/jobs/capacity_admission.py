@@ -1,10 +1,13 @@
-"""Whether the pair that `create` is about to make could be promoted on this cluster."""
+"""Whether a pair that is about to be made, or to be restored, has room on this cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from scripts import catalogue
+from scripts.backup.manifest import Manifest
 from scripts.capacity.admission import Admission, Coming, enforced, unknown, weigh
 from scripts.capacity.needs import Shape
 from scripts.capacity.nodes import Nodes
@@ -26,15 +29,26 @@ class Roomed(Parts, Protocol):
 
 
 def admitted(parts: Roomed, layout: Layout) -> Admission | None:
-    """Reads only. None where nobody wants to know, and where it cannot be told to somebody who would only be warned.
+    """Whether the promotion of a new pair would fit. Reads only. None where nobody wants to know, and where it cannot be told to somebody who
+    would only be warned.
 
-    Raises Refused where the promotion would not fit and the policy is to refuse.
+    Raises Refused where it would not fit and the policy is to refuse.
     """
+    return _answered(parts, lambda world: Coming(Shape.of(layout), *_rows(parts, world)))
+
+
+def readmitted(parts: Roomed, backup: Manifest, occasion: str) -> Admission | None:
+    """The same of a pair that is restored: the backup says what it is like, and how many rows it has."""
+    coming = Coming(Shape.of(backup.read_stamp().layout), backup.content.rows, "the backup's", occasion=occasion, index_is_open=False)
+    return _answered(parts, lambda world: coming)
+
+
+def _answered(parts: Roomed, coming: Callable[[Catalogue], Coming]) -> Admission | None:
     asked = parts.settings.capacity
     if asked.policy is Policy.OFF:
         return None
     try:
-        admission = _looked_at(parts, layout, asked)
+        admission = _looked_at(parts, coming, asked)
     except KitError as error:
         admission = unknown(error.what.rstrip("."))  # not permitted, say: building goes on without an answer
     if admission.holds is None and asked.policy is Policy.WARN:
@@ -42,13 +56,13 @@ def admitted(parts: Roomed, layout: Layout) -> Admission | None:
     return enforced(admission, asked.policy)
 
 
-def _looked_at(parts: Roomed, layout: Layout, asked: CapacitySettings) -> Admission:
+def _looked_at(parts: Roomed, coming: Callable[[Catalogue], Coming], asked: CapacitySettings) -> Admission:
     """What is loaded is asked for last: of thousands of collections each is a call."""
     nodes = _nodes(parts.occupancy, asked)
     world = catalogue.read(parts.store, parts.settings)
-    rows, known_from = _rows(parts, world)
-    beside = _beside(parts, world, asked) if nodes and rows is not None else []
-    return weigh(Coming(Shape.of(layout), rows, known_from, asked.replicas), beside, nodes)
+    one = replace(coming(world), replicas=asked.replicas)
+    beside = _beside(parts, world, asked) if nodes and one.rows is not None else []
+    return weigh(one, beside, nodes)
 
 
 def _rows(parts: Parts, world: Catalogue) -> tuple[int | None, str]:

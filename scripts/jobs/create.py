@@ -44,7 +44,7 @@ class Created:
             "embedding_fingerprint": self.stamp.fingerprint,
             "layout": self.stamp.layout.model_dump(mode="json"),
             "found_again": self.found_again,
-            "capacity": {"fits": self.admission.holds, "says": self.admission.line} if self.admission else None,
+            "capacity": self.admission.facts() if self.admission else None,
         }
 
     def write(self, path: Path) -> None:

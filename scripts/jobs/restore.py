@@ -13,9 +13,11 @@ from scripts.backup import standing
 from scripts.backup.manifest import Manifest
 from scripts.backup.ports import Folder, Show, unseen
 from scripts.backup.sampled import Answers, Held, K, SampledRows
+from scripts.capacity.admission import Admission
 from scripts.errors import Refused, UsageError
 from scripts.flow import Ahead, InFlight
 from scripts.jobs import finish
+from scripts.jobs.capacity_admission import Roomed, readmitted
 from scripts.lease import lease
 from scripts.pair import PREFIX, Pair, Stamp, State, identifier, require_pair
 from scripts.ports import Collection, Parts
@@ -33,6 +35,8 @@ class Restored:
     manifest: Manifest
     answers: Answers | None
     """None where there was no row to ask for."""
+    admission: Admission | None = None
+    """Whether it would fit; None where that was not asked, or is not known."""
     exit_code: int = 0
 
     def lines(self) -> list[str]:
@@ -40,6 +44,7 @@ class Restored:
         return [
             f"{self.pair} is restored{of}: {made.rows:,} rows, all indexed, loaded, content {made.content.fingerprint}.",
             f"  {self.recall()}",
+            *self.room(),
             f"  It is a built pair: `validate --pair {self.pair}` is next.",
         ]
 
@@ -49,8 +54,11 @@ class Restored:
         found = f"{self.answers.restored:.3f} of the exact {K} nearest found, {self.answers.original:.3f} when it was backed up"
         return f"{self.answers.queries} sampled rows searched for: {found}"
 
+    def room(self) -> list[str]:
+        return [f"  {self.admission.line}"] if self.admission else []
+
     def facts(self) -> dict[str, Any]:
-        facts = facts_of(self.pair, self.manifest)
+        facts = facts_of(self.pair, self.manifest) | {"capacity": self.admission.facts() if self.admission else None}
         if self.answers:
             facts |= {"recall": self.answers.restored, "recall_when_backed_up": self.answers.original, "queries": self.answers.queries}
         return facts
@@ -83,20 +91,22 @@ def facts_of(pair: Pair, made: Manifest) -> dict[str, Any]:
     }
 
 
-def restore(parts: Parts, folder: Folder, name: str | None = None, show: Show = unseen) -> Restored | RestoredBefore:
+def restore(parts: Roomed, folder: Folder, name: str | None = None, show: Show = unseen) -> Restored | RestoredBefore:
     """Safe to run again: a restore that broke off goes on, and writes every row anew by its key.
 
     What comes out is a built pair without verdict or evidence, whatever it was when it was backed up. Raises UsageError without a whole backup;
-    Refused where a file was changed, where the name is taken by a collection or an alias, and where the restored pair is not what was backed up.
+    Refused where a file was changed, where the name is taken by a collection or an alias, where the restored pair is not what was backed up, and where its
+    promotion would not fit and the configuration is to refuse that: before anything is made, and not of what an earlier run has begun.
     """
     manifest = standing.whole_backup(folder)
     pair = target(manifest, name, parts)
     if (state := _restored_before(parts, pair, manifest)) is not None:
         return RestoredBefore(pair, manifest, state)
+    admission = None if _is_begun(parts, pair, manifest) else readmitted(parts, manifest, "promotion")
     with proved(parts, folder, manifest, pair, show) as (blank, answers):
         content = manifest.read_stamp()
         parts.store.set_properties(pair.collection, blank.changes(state=State.BUILT, shards=content.shards, content=content.content))
-    return Restored(pair, manifest, answers)
+    return Restored(pair, manifest, answers, admission)
 
 
 def target(manifest: Manifest, name: str | None, parts: Parts) -> Pair:
