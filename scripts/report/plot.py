@@ -123,7 +123,7 @@ def whisker(gate: GateResult) -> Whisker | None:
         mean=None if mean is None else place(mean),
         zero=place(0.0),
         limit=None if limit is None else place(limit),
-        label=f"{gate.interval.confidence:.0%} interval {signed(gate.interval.low)} to {signed(gate.interval.high)}{against}",
+        label=f"{100 * gate.interval.confidence:g}% interval {signed(gate.interval.low)} to {signed(gate.interval.high)}{against}",
     )
 
 

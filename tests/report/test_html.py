@@ -206,3 +206,15 @@ def test_a_figure_that_is_no_number_does_not_break_the_data():
     row = sample().queries[0].model_copy(update={"candidate": {"nDCG@10": float("nan"), "R@100": 0.5, "RR@10": 0.5}})
     (data,) = re.findall(r'id="queries-data">(.*?)</script>', html.render(sample(queries=1).model_copy(update={"queries": (row,)})), re.DOTALL)
     assert json.loads(data)["rows"][0][4][0][0] is None
+
+
+def test_a_confidence_is_shown_as_the_gate_has_it():
+    """97.5% is not 98%, nor 99.9% all."""
+    whole = sample()
+    gates = tuple(
+        gate.model_copy(update={"interval": gate.interval.model_copy(update={"confidence": 0.975})}) if gate.interval else gate for gate in whole.evidence.gates
+    )
+    page = html.render(whole.model_copy(update={"evidence": whole.evidence.model_copy(update={"gates": gates})}))
+    assert page.count("97.5% interval") == 2  # the drawing's label and its title
+    assert ", 97.5%</span>" in page
+    assert "98%" not in page
