@@ -48,7 +48,7 @@ def backup(ctx: click.Context, pair: str | None, to: str | None, config: Path, a
 
 @backup.command("verify", epilog="Example:  python -m scripts backup verify s3://backups/shop --max-age-days 2")
 @click.argument("folder")
-@click.option("--max-age-days", type=click.FloatRange(0, MOST_DAYS, min_open=True), metavar="D", callback=options.number, help="Exit code 1 where the backup was begun longer ago than this.")
+@click.option("--max-age-days", type=options.Number(0, MOST_DAYS, min_open=True), metavar="D", help="Exit code 1 where the backup was begun longer ago than this.")
 @options.config
 @options.as_json
 def verify(folder: str, max_age_days: float | None, config: Path, as_json: bool) -> None:

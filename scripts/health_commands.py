@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts import console, options
-from scripts.durations import Seconds
 from scripts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ clusters = click.option(
 )
 timeout = click.option(
     "--timeout",
-    type=Seconds(),
+    type=options.Seconds(),
     default=30,
     show_default=True,
     metavar="SECONDS",
@@ -63,7 +62,7 @@ class _Served(click.ParamType):
 @click.command(epilog="Example:  python -m scripts health --clusters clusters.yaml --watch 30")
 @clusters
 @timeout
-@click.option("--watch", "every", type=Seconds(), metavar="SECONDS", help="Look again and again, with so long a pause.")
+@click.option("--watch", "every", type=options.Seconds(), metavar="SECONDS", help="Look again and again, with so long a pause.")
 @click.option("--metrics-file", type=click.Path(dir_okay=False, path_type=Path), help="Also write Prometheus text there, as a whole or not at all.")
 @click.option(
     "--serve",

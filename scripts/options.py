@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scripts.wiring import Wiring
 
 Command = Callable[..., Any]
+LONGEST_SECONDS = 30 * 86_400
 
 
 def _can_be_written(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -42,11 +43,23 @@ def can_be_made(ctx: click.Context, parameter: click.Parameter, folder: Path | N
     return folder
 
 
-def number(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """`nan` lies within every range."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("nan is no number.")
-    return value
+class Number(click.FloatRange):
+    """A finite number within a range: `nan` lies within every range (click 8.5), and `inf` within one that is open upwards."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        number = float(super().convert(value, parameter, context))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number to count with.", parameter, context)
+        return number
+
+
+class Seconds(Number):
+    """From one second to thirty days, which every clock and lock can count."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=1, max=LONGEST_SECONDS)
 
 
 CONFIG, CONFIGS = "promotion.yaml", "services/*/promotion.yaml"
@@ -100,7 +113,7 @@ def passes(function: Command) -> Command:
     for option in (
         click.option("--writer", type=click.Choice(["rows", "bulk"]), default="rows", show_default=True, help="bulk: files that Milvus imports by itself."),
         click.option("--allow-empty", is_flag=True, help="Let a source without rows empty the collection."),
-        click.option("--max-rows-per-second", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Write no faster, to spare a shared cluster."),
+        click.option("--max-rows-per-second", type=Number(min=0, min_open=True), metavar="N", help="Write no faster, to spare a shared cluster."),
     ):
         function = option(function)
     return function
@@ -111,7 +124,7 @@ def engines(function: Command) -> Command:
     on_ray = (
         click.option("--actors", type=click.IntRange(min=1), metavar="N", help="Copies of the model on the Ray cluster. [default: 1]"),
         click.option("--shards", type=click.IntRange(min=1), metavar="N", help="Into how many parts the keys are divided. [default: 4 per actor]"),
-        click.option("--gpus-per-actor", type=click.FloatRange(min=0), metavar="G", help="A share such as 0.5, or whole ones. [default: 0]"),
+        click.option("--gpus-per-actor", type=Number(min=0), metavar="G", help="A share such as 0.5, or whole ones. [default: 0]"),
         click.option("--ray-address", metavar="HOST:PORT", help="The cluster's head. [default: RAY_ADDRESS, else the cluster of this machine]"),
     )
 

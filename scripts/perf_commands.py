@@ -53,7 +53,7 @@ _report = click.option(
     metavar="FOLDER",
     help="Write report.html, its plot as SVG, CSV and JSON there.",
 )
-_SECONDS = {"show_default": True, "metavar": "S", "callback": options.number}
+_SECONDS = {"show_default": True, "metavar": "S"}
 MOST_SECONDS = 3_600
 # Fewer carry no interval (quality.statistics), and of more each takes its share of a pass over all rows.
 RECALL_QUERIES = (50, 5_000)
@@ -62,18 +62,18 @@ RECALL_QUERIES = (50, 5_000)
 @click.command(epilog="Example:  python -m scripts perf product_embeddings_prod --sweep auto --target-recall 0.98 --report perf/")
 @click.argument("name")
 @click.option("--queries", "count", type=click.IntRange(1, 100_000), metavar="N", help="How many distinct queries. [default: 10000; of a log 1000]")
-@click.option("--noise", type=click.FloatRange(0, 100), callback=options.number, help="How far from a row its query is. [default: 1.2]")
+@click.option("--noise", type=options.Number(0, 100), help="How far from a row its query is. [default: 1.2]")
 @click.option("--seed", type=click.IntRange(min=0), help="Other queries. [default: 0]")
 @click.option("--log", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Real queries, encoded by the pair's own model.")
 @click.option("--concurrency", default="1,4,16", show_default=True, callback=_workers, metavar="N,…", help="Searches at once, level by level.")
-@click.option("--seconds", type=click.FloatRange(0, MOST_SECONDS, min_open=True), default=5, help="For each level.", **_SECONDS)
-@click.option("--warm-up", type=click.FloatRange(0, MOST_SECONDS), default=1, help="Before each level, unmeasured.", **_SECONDS)
-@click.option("--timeout", type=click.FloatRange(0, MOST_SECONDS, min_open=True), default=10, help="For a single search.", **_SECONDS)
+@click.option("--seconds", type=options.Number(0, MOST_SECONDS, min_open=True), default=5, help="For each level.", **_SECONDS)
+@click.option("--warm-up", type=options.Number(0, MOST_SECONDS), default=1, help="Before each level, unmeasured.", **_SECONDS)
+@click.option("--timeout", type=options.Number(0, MOST_SECONDS, min_open=True), default=10, help="For a single search.", **_SECONDS)
 @click.option("--k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many hits are asked for.")
 @click.option("--filter", "where", default="", callback=_bare, metavar="FILTER", help="A Milvus filter that every search has.")
 @click.option("--field", default="", help="The vector field, where there are several.")
 @click.option("--sweep", callback=_sweep, metavar="PARAM=N,…|auto", help="Recall and latency of these, at the first level.")
-@click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True, max_open=True), callback=options.number, help="The cheapest to reach it? [default: 0.95]")
+@click.option("--target-recall", type=options.Number(0, 1, min_open=True, max_open=True), help="The cheapest to reach it? [default: 0.95]")
 @click.option("--recall-queries", type=click.IntRange(*RECALL_QUERIES), metavar="N", help="So many of them for recall. [default: 500]")
 @_report
 @options.config

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts import console, options
-from scripts.durations import Seconds
 from scripts.errors import KitError
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def reconcile(configs: tuple[Path, ...], as_json: bool) -> None:
 
 @_command("watch --every 60")
 @options.configs
-@click.option("--every", type=Seconds(), default=60, show_default=True, metavar="SECONDS", help="Between two looks.")
+@click.option("--every", type=options.Seconds(), default=60, show_default=True, metavar="SECONDS", help="Between two looks.")
 def watch(configs: tuple[Path, ...], every: float, as_json: bool) -> None:
     """Do what `reconcile` does, again and again. Tells what has changed; a service that cannot be reached is asked again."""
     last: dict[Path, str] = {}

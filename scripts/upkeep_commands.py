@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import click
 
 from scripts import console, options
-from scripts.durations import Seconds
 from scripts.errors import KitError, UsageError
 
 if TYPE_CHECKING:
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
 _tell = partial(click.echo, err=True)
 # What begins to load goes on by itself. A sidecar that waits for one of them longer than this does not see that another was released.
 TURN_SECONDS = 30.0
-_timeout = click.option("--timeout", type=Seconds(), default=3_600, show_default=True, metavar="SECONDS", help="How long to wait.")
+_timeout = click.option("--timeout", type=options.Seconds(), default=3_600, show_default=True, metavar="SECONDS", help="How long to wait.")
 
 
 @click.command("ensure-loaded", epilog="Example:  python -m scripts ensure-loaded --every 30")
 @_timeout
-@click.option("--every", type=Seconds(), metavar="SECONDS", help="Again and again, as a sidecar, with so long a pause.")
+@click.option("--every", type=options.Seconds(), metavar="SECONDS", help="Again and again, as a sidecar, with so long a pause.")
 @options.config
 @options.as_json
 def ensure_loaded(config: Path, timeout: float, every: float | None, as_json: bool) -> None:
