@@ -21,7 +21,7 @@ MAX_ARRAY = 1_024
 
 
 class FieldType(StrEnum):
-    """Types of source columns. Dates and times are strings in ISO 8601, which sort and filter as they should."""
+    """Types of source columns. Dates and times are strings in ISO 8601, moments in UTC, which sort and filter as they should."""
 
     INT64 = "int64"
     DOUBLE = "double"

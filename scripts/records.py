@@ -205,12 +205,13 @@ def _convert(convert: Callable[[Any], Any], values: list[Any], bad: dict[int, Ba
     """All of `values` converted. What cannot be is noted in `bad` at its position, unless its row was bad before."""
     try:
         return list(map(convert, values))
-    except BadValue:
+    except (BadValue, RecursionError):
         converted = []
     for position, value in enumerate(values):
         try:
             converted.append(convert(value))
-        except BadValue as fault:
+        except (BadValue, RecursionError) as error:
+            fault = error if isinstance(error, BadValue) else BadValue(BadRow.BAD_VALUE, "is nested too deeply")
             bad.setdefault(position, BadValue(fault.kind, f"{name} {fault}".strip()))
             converted.append("")
     return converted

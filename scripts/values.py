@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +36,8 @@ def shown(value: Any) -> str:
 def text_of(value: Any) -> str:
     if isinstance(value, str):
         value = value.encode(errors="surrogatepass")  # half a surrogate pair, as JSON can write it, is found like any other bad byte
+    if isinstance(value, (bytearray, memoryview)):  # psycopg2 and others give binary columns so
+        value = bytes(value)
     if isinstance(value, bytes):
         try:
             return value.decode()
@@ -46,9 +49,20 @@ def text_of(value: Any) -> str:
         return ", ".join(text_of(item) for item in value if item is not None)
     if isinstance(value, dict):
         return as_json(_plain(value))
+    if isinstance(value, datetime) and value.tzinfo:
+        return _in_utc(value).isoformat()
     if hasattr(value, "isoformat"):
         return value.isoformat()
     return str(value)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """One moment is one text, whatever the time zone of who reads it (a database gives moments in its session's), and later ones sort behind earlier
+    ones, also in the hour that a zone has twice."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # at the very ends of the calendar
+        return moment
 
 
 def int64_of(value: Any) -> int:
@@ -70,13 +84,34 @@ def _required_int64(value: Any) -> int:
     return int64_of(value)
 
 
+def _int64_item(value: Any) -> int:
+    if is_empty(value):
+        raise BadValue(BadRow.BAD_VALUE, "has an empty item; declare it under source.types as double[], where that is NaN")
+    return int64_of(value)
+
+
 def _double(value: Any) -> float:
     if is_empty(value):
         return float("nan")
     try:
-        return float(text_of(value)) if isinstance(value, (bytes, str)) else float(value)
+        given = text_of(value) if isinstance(value, (bytes, str)) else value
+        number = float(given)
     except (TypeError, ValueError, OverflowError):
         raise BadValue(BadRow.BAD_VALUE, f"is not a number: {shown(value)}") from None
+    if abs(number) >= _INEXACT and _is_other_than(number, given):
+        raise BadValue(BadRow.BAD_VALUE, f"would be stored as {number:.0f}: {shown(value)}; declare it under source.types as string")
+    return number
+
+
+# From here on not every whole number is a double. Numbers like these are ids, and a filter for one would find its neighbours.
+_INEXACT = 2.0**53
+
+
+def _is_other_than(number: float, given: Any) -> bool:
+    """Of whole numbers; a fraction or 1e99 is written for its size."""
+    if isinstance(given, str):
+        return given.strip().lstrip("+-").isdigit() and Decimal(given) != number  # as an int, thousands of digits would be refused
+    return given != number
 
 
 def _bool(value: Any) -> bool:
@@ -153,7 +188,7 @@ CONVERTERS: dict[FieldType, Callable[[Any], Any]] = {
     FieldType.DOUBLE: _double,
     FieldType.BOOL: _bool,
     FieldType.STRING: _string,
-    FieldType.INT64S: _list_of(_required_int64),
+    FieldType.INT64S: _list_of(_int64_item),
     FieldType.DOUBLES: _list_of(_double),
     FieldType.STRINGS: _list_of(_string),
     FieldType.JSON: _json,

@@ -1,8 +1,9 @@
 """What makes a row good, how bad ones are counted and named, and which changes a hash notices."""
 
 import math
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -142,11 +143,29 @@ def test_a_text_of_empty_columns_is_missing(empty):
         ([b"a", None, b"b"], "a, b"),
         ({"b": 1, "a": "é".encode()}, '{"a": "é", "b": 1}'),
         (date(2024, 1, 31), "2024-01-31"),
+        (datetime(2024, 1, 31, 12, 30), "2024-01-31T12:30:00"),
+        (memoryview(b"lamp"), "lamp"),
+        (bytearray(b"lamp"), "lamp"),
     ],
 )
 def test_whatever_stands_in_a_column_can_be_text(value, text):
-    """Lists are joined, objects are JSON, dates are ISO."""
+    """Lists are joined, objects are JSON, dates are ISO, and the ways in which drivers give bytes are alike."""
     assert cleaned({"name": [value]})[0].texts == [text]
+
+
+def test_a_moment_is_written_in_utc():
+    """So it has one text and one hash wherever it is read, and later moments sort behind earlier ones when a zone puts its clock back."""
+    berlin = ZoneInfo("Europe/Berlin")
+    before, after = datetime(2026, 10, 25, 2, 30, tzinfo=berlin), datetime(2026, 10, 25, 2, 15, tzinfo=berlin, fold=1)
+    written = [converted("string", moment) for moment in (before, after, after.astimezone(UTC))]
+    assert written == ["2026-10-25T00:30:00+00:00", "2026-10-25T01:15:00+00:00", "2026-10-25T01:15:00+00:00"]
+    assert converted("string", datetime.min.replace(tzinfo=timezone(timedelta(hours=2)))) == "0001-01-01T00:00:00+02:00"  # no earlier one can be written
+
+
+@pytest.mark.parametrize("nested", [b"[" * 100_000, b'{"a":' * 700 + b"1" + b"}" * 700])
+def test_json_that_is_nested_without_end_is_a_bad_row(nested):
+    """Found and named as any other: one cell of the source ends no pass in a traceback."""
+    assert converted("json", nested) == "field is nested too deeply"
 
 
 def test_html_entities_become_characters_only_where_asked():
@@ -171,6 +190,13 @@ def test_html_entities_become_characters_only_where_asked():
         ("double", Decimal("1.5"), 1.5),
         ("double", 10**400, f"field is not a number: {'1' + '0' * 79}"),
         ("double", b"cheap", "field is not a number: cheap"),
+        ("double", 2**53 + 1, f"field would be stored as {2**53}: {2**53 + 1}; declare it under source.types as string"),
+        ("double", Decimal(2**53 + 1), f"field would be stored as {2**53}: {2**53 + 1}; declare it under source.types as string"),
+        ("double", f"-{2**53 + 1}".encode(), f"field would be stored as -{2**53}: -{2**53 + 1}; declare it under source.types as string"),
+        ("double", b"9" * 400, f"field would be stored as inf: {'9' * 80}; declare it under source.types as string"),
+        ("double", 10**20, 1e20),
+        ("double", b"1e99", 1e99),
+        ("double", Decimal("Infinity"), math.inf),
         ("bool", True, True),
         ("bool", b"FALSE", False),
         ("bool", b" yes ", True),
@@ -188,6 +214,7 @@ def test_html_entities_become_characters_only_where_asked():
         ("int64[]", [1, b"2"], [1, 2]),
         ("int64[]", None, []),
         ("int64[]", [1, b"x"], "field is not a whole number: x"),
+        ("int64[]", [1, None], "field has an empty item; declare it under source.types as double[], where that is NaN"),
         ("double[]", (1, 2.5), [1.0, 2.5]),
         ("string[]", [b"a", None, 1], ["a", "", "1"]),
         ("string[]", b"a", "field is not a list: a"),
