@@ -115,8 +115,9 @@ def checked(answer: object, count: int, dimension: int | None, name: Callable[[i
     milvus-lite takes NaN without a word, and a zero vector is nearest to nothing: both must stop here.
     """
     try:
-        vectors = np.asarray(answer, dtype=np.float32)
-    except (TypeError, ValueError):
+        with np.errstate(over="ignore"):  # of float64: what is too large for float32 is infinite, and told below
+            vectors = np.array(answer, dtype=np.float32)  # copied: a model may answer every batch in the same memory
+    except Exception:  # torch's RuntimeError of a tensor that requires grad, or whatever the answer's own code raises
         raise UnfitModel(f"The model returned {type(answer).__name__}, which is not a matrix of numbers.") from None
     if vectors.ndim != 2 or vectors.shape[0] != count or vectors.shape[1] == 0:
         raise UnfitModel(f"The model returned shape {vectors.shape} for {count} texts; expected ({count}, dimension).")

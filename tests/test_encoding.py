@@ -36,6 +36,22 @@ class Answers(Lengths):
         return [[1.0, 1.0]] if len(self.asked) == 1 else self._answer
 
 
+class Small(Lengths):
+    """A model that takes one text at a time."""
+
+    def encode(self, texts, prompt):
+        if len(texts) > 1:
+            raise EncodingFailed("The model failed while encoding: out of memory.")
+        return super().encode(texts, prompt)
+
+
+class NoNumbers:
+    """As torch's tensor is while it requires grad."""
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+
 def encoder(model, **embedding) -> Encoder:
     return Encoder(model, Embedding(template="{x}", **embedding))
 
@@ -68,14 +84,23 @@ def test_a_text_that_the_model_fails_on_is_named():
 
 def test_what_is_too_much_at_once_is_encoded_in_parts():
     """As where a batch does not fit into a GPU's memory."""
-
-    class Small(Lengths):
-        def encode(self, texts, prompt):
-            if len(texts) > 1:
-                raise EncodingFailed("The model failed while encoding: out of memory.")
-            return super().encode(texts, prompt)
-
     (chunk,) = encoder(Small()).documents(["a", "bbb", "cc"], str)
+    assert chunk.vectors[:, 0].tolist() == [3, 2, 1]
+
+
+def test_a_model_may_answer_in_the_same_memory_each_time():
+    """What a batch was answered is not what the next one is."""
+
+    class Reusing(Small):
+        memory = np.ones((1, 2), dtype=np.float32)
+
+        def encode(self, texts, prompt):
+            self.memory[:] = super().encode(texts, prompt)
+            return self.memory
+
+    model = encoder(Reusing())
+    assert model.queries(["a", "bbb", "cc"])[:, 0].tolist() == [1, 3, 2]
+    (chunk,) = model.documents(["a", "bbb", "cc"], str)
     assert chunk.vectors[:, 0].tolist() == [3, 2, 1]
 
 
@@ -103,8 +128,12 @@ def test_vectors_are_normalised_if_asked():
         ([[1.0, 1.0], [1.0]], "not a matrix"),
         (None, "shape () for 2 texts"),
         ([["a", "b"], ["c", "d"]], "not a matrix"),
+        ([[10**400, 1], [1, 1]], "returned list, which is not a matrix"),
+        (NoNumbers(), "returned NoNumbers, which is not a matrix"),
+        (np.array([[1.0, 1.0], [1e300, 1.0]]), "NaN or infinity for key 22"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_an_unusable_answer_names_what_is_wrong_and_where(answer, told):
     """Nothing unfit is ever written: milvus-lite takes NaN without a word."""
     with pytest.raises(UnfitModel) as error:
