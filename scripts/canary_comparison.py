@@ -14,6 +14,7 @@ import numpy as np
 from scripts.canary import Arm
 from scripts.canary_outcomes import NO_CANARY, Event, QueryId, Reading
 from scripts.errors import KitError, UsageError
+from scripts.percentiles import PERCENTS, nearest_rank
 
 CONFIDENCE = 0.95
 FEWEST_QUERIES = 50
@@ -43,9 +44,10 @@ class Tally:
         return self.clicked / self.answered if self.answered else None
 
     def latency(self) -> dict[str, float] | None:
-        if not self.milliseconds:
-            return None
-        return dict(zip(("p50", "p95", "p99"), map(float, np.nanpercentile(np.asarray(self.milliseconds), [50, 95, 99])), strict=True))
+        """Milliseconds, by nearest rank, of the answers that say how long they took; None where there is none."""
+        taken = np.asarray(self.milliseconds)
+        ordered = np.sort(taken[~np.isnan(taken)])
+        return {f"p{percent}": nearest_rank(ordered, percent) for percent in PERCENTS} if len(ordered) else None
 
     def facts(self) -> dict[str, Any]:
         return {

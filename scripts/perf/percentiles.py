@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PERCENTS = (50, 95, 99)
+from scripts.percentiles import PERCENTS, nearest_rank
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,3 @@ def latency(seconds: Sequence[float] | np.ndarray, failed: int = 0) -> Latency:
     p50, p95, p99 = (nearest_rank(ordered, percent) for percent in PERCENTS)
     mean, slowest = (float(answered.mean()), float(answered[-1])) if len(answered) else (math.nan, math.nan)
     return Latency(p50, p95, p99, mean, slowest)
-
-
-def nearest_rank(ordered: Sequence[float] | np.ndarray, percent: int) -> float:
-    """The smallest of these that at least `percent` of them do not exceed; NaN of none. It is always one that was measured, and p99 of fewer than
-    100 is the largest.
-
-    Definition 1 of Hyndman and Fan, "Sample quantiles in statistical packages", The American Statistician, 1996; numpy's `inverted_cdf`.
-    """
-    if not len(ordered):
-        return math.nan
-    return float(ordered[max(-(-percent * len(ordered) // 100), 1) - 1])

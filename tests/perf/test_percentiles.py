@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from scripts.perf.percentiles import PERCENTS, latency, nearest_rank
+from scripts.percentiles import PERCENTS, nearest_rank
+from scripts.perf.percentiles import latency
 
 
 @pytest.mark.parametrize("count", [1, 2, 19, 20, 99, 100, 101, 1_000])

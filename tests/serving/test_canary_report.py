@@ -1,14 +1,16 @@
 """`canary report`: arms counted, compared with an interval that is in the literature, and no verdict where there is none."""
 
 import json
+import math
 import time
+from array import array
 
 import pytest
 from click.testing import CliRunner
 
 from scripts.canary import Arm
 from scripts.canary_commands import canary
-from scripts.canary_comparison import Verdict, compare, newcombe
+from scripts.canary_comparison import Tally, Verdict, compare, newcombe
 from scripts.canary_outcomes import Event, QueryId, Reading, line
 from scripts.errors import UsageError
 from scripts.serving.outcomes import Outcomes
@@ -89,6 +91,13 @@ def test_errors_and_latency_are_told_by_arm(tmp_path):
     assert facts["candidate"]["errors"] == 7 and facts["production"]["errors"] == 0
     assert facts["candidate"]["click_rate"] == 0.1
     assert 20 <= facts["candidate"]["milliseconds"]["p50"] <= facts["candidate"]["milliseconds"]["p99"] < 21
+
+
+def test_a_percentile_of_an_arm_is_a_latency_that_somebody_had():
+    """By nearest rank, as `perf` has it. An answer that does not say how long it took is in none, and of such alone there is none."""
+    some, none = Tally(milliseconds=array("f", [2, math.nan, 40, 1])), Tally(milliseconds=array("f", [math.nan]))
+    assert some.latency() == {"p50": 2, "p95": 40, "p99": 40}
+    assert none.latency() is None is Tally().latency()
 
 
 def report(*places, code=0, words=()):
