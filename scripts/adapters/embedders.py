@@ -39,7 +39,8 @@ class SentenceTransformerModel:
 
     def cut_off(self, texts: Sequence[str], prompt: str) -> list[int]:
         """Counted in tokens, and only of texts with more characters than the model takes tokens: no token is shorter than a character."""
-        limit, tokenizer = self._model.max_seq_length, self._model.tokenizer
+        # Both are its first module's, which may be anybody's and have neither.
+        limit, tokenizer = getattr(self._model, "max_seq_length", None), getattr(self._model, "tokenizer", None)
         long = [position for position, text in enumerate(texts) if limit and len(prompt) + len(text) > limit - 2]
         if not long or not callable(tokenizer):
             return []
@@ -78,6 +79,9 @@ class PyfuncModel:
 
 def load_model(folder: Path) -> Model:
     """The model in this folder. Raises UsageError, naming the reason, when it cannot be loaded here."""
+    # What a model's own code imports would leave bytecode beside it, and its folder would not have its digest any more: it would be fetched anew by
+    # each command, and not be at hand where MLflow is down.
+    sys.dont_write_bytecode = True
     try:
         flavors = Description.load(str(folder)).flavors
         with _prints_aside():
@@ -91,7 +95,7 @@ def load_model(folder: Path) -> Model:
             f"The model needs the package {error.name}, which is not installed here.",
             hint=f"Install its requirements: pip install -r {folder / 'requirements.txt'}",
         ) from None
-    except Exception as error:  # a model's own code may raise anything
+    except (Exception, SystemExit) as error:  # a model's own code may raise anything, and must not end this with an exit code of its own
         raise UsageError(f"The model in {folder} fails to load: {_line(error)}.", hint="Does `mlflow.pyfunc.load_model` load it?") from None
     raise UsageError(f"The model has the flavors {', '.join(flavors)}; none takes texts.", hint="Log it as sentence_transformers or as a pyfunc.")
 
@@ -120,9 +124,9 @@ def _the_models_own_failure() -> Iterator[None]:
     try:
         with _prints_aside():
             yield
-    except Exception as error:  # a model's own code may raise anything
+    except (Exception, SystemExit) as error:
         raise EncodingFailed(f"The model failed while encoding: {_line(error)}.") from None
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
+import mlflow
 import numpy as np
 import pytest
 
-from scripts.adapters.embedders import PyfuncModel, SentenceTransformerModel
+from scripts import digests
+from scripts.adapters.embedders import PyfuncModel, SentenceTransformerModel, load_model
 from scripts.encoding import Encoder
+from scripts.errors import EncodingFailed, UsageError
 from scripts.pair import Embedding
 from tests.conftest import needs
 
@@ -42,6 +47,49 @@ def test_what_is_cut_off_makes_no_difference(minilm):
 def test_a_pyfunc_does_not_say():
     """So nothing is claimed of it."""
     assert PyfuncModel(None).cut_off(["x" * 100_000], "") == []
+
+
+class NoTokenizer:
+    """As much of a sentence_transformers model as a first module of somebody's own leaves of it."""
+
+    device = SimpleNamespace(type="cpu")
+
+
+def test_a_model_without_tokenizer_does_not_say_either():
+    """The library looks for both in the model's first module (6.2), which a model may bring along."""
+    assert SentenceTransformerModel(NoTokenizer()).cut_off(["x" * 100_000], "") == []
+
+
+def saved(folder: Path, predict: str) -> Path:
+    """A model as code, with a package of its own beside it."""
+    package, code = folder / "beside", folder / "model.py"
+    package.mkdir()
+    (package / "__init__.py").write_text("VECTOR = [1.0, 1.0]\n")
+    code.write_text(
+        "import sys\nimport mlflow\n\n\nclass Made(mlflow.pyfunc.PythonModel):\n"
+        f"    def predict(self, context, model_input: list[str]):\n        {predict}\n\n\nmlflow.models.set_model(Made())\n"
+    )
+    mlflow.pyfunc.save_model(str(folder / "model"), python_model=str(code), code_paths=[str(package)], pip_requirements=["mlflow"])
+    return folder / "model"
+
+
+def test_a_model_that_was_loaded_is_what_it_was(tmp_path, monkeypatch):
+    """Also where it has code of its own: else it would be fetched again for each command, and not be at hand when MLflow is down."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    model = saved(tmp_path, "from beside import VECTOR; return [VECTOR for _ in model_input]")
+    before = digests.of_folder(model)
+    assert load_model(model).encode(["a"], "") == [[1.0, 1.0]]
+    assert digests.of_folder(model) == before
+
+
+def test_a_model_that_exits_ends_no_command(tmp_path):
+    """A command that ends with 0 says that it is done."""
+    model = saved(tmp_path, "sys.exit(0)")
+    with pytest.raises(EncodingFailed, match="SystemExit: 0"):
+        load_model(model).encode(["a"], "")
+    (model / "model.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(UsageError, match="fails to load: SystemExit: 0"):
+        load_model(model)
 
 
 class Declares:
