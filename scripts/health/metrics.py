@@ -31,7 +31,7 @@ _WHAT = {
     "collection_replicas": "Copies in memory.",
     "index_coverage_ratio": "Of the rows, how many are searched through the index.",
     "index_uncovered_rows": "Rows that are searched one by one, at most.",
-    "index_judgment": "1 for the judgment that holds: waiting, building or completed.",
+    "index_judgment": "1 for the judgment that holds: waiting, building, completed or unknown.",
 }
 
 
