@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scripts.errors import harmless
+
 if TYPE_CHECKING:
     from scripts.jobs.result import Result
     from scripts.switch import Step
@@ -43,7 +45,7 @@ def show(result: Result, as_json: bool, *writes: Callable[[], None]) -> None:
         if as_json:
             click.echo(json.dumps(_without_nan(result.facts()), indent=2, ensure_ascii=False, default=str, allow_nan=False))
         else:
-            click.echo("\n".join(result.lines()))
+            click.echo("\n".join(map(harmless, result.lines())))
     finally:  # also where nobody reads on
         for write in writes:
             write()

@@ -12,6 +12,15 @@ The exit codes of the kit, documented here and in the README:
 
 from __future__ import annotations
 
+import re
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """Without what moves a terminal's cursor, colours it or sets its title: keys, file names and what models say are other people's."""
+    return _CONTROLS.sub(" ", text)
+
 
 class KitError(Exception):
     """A failure told in one line: what is wrong and where, then what to do about it."""
@@ -24,8 +33,7 @@ class KitError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        line = f"{self.what} {self.hint}".strip()
-        return " ".join(line.split())
+        return " ".join(harmless(f"{self.what} {self.hint}").split())
 
 
 class AnswerIsNo(KitError):
