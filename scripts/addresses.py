@@ -9,6 +9,7 @@ def shown(text: str) -> str:
 
 
 def has_secret(uri: str) -> bool:
-    """Whether an address carries a password or key: `//user:password@host`, or a parameter such as `?secret_key=`. A key's file is none."""
-    parameter = r"[?&](?!sslkey=)[^=&/]*(key|secret|token|password|sig)="
+    """Whether an address carries a password or key: `//user:password@host`, a parameter such as `?secret_key=`, or the signature of a link that was
+    signed for somebody. A key's file is none."""
+    parameter = r"[?&](?!sslkey=)[^=&/]*(key|secret|token|password|passwd|sig|signature)=|[?&;]pwd=|[?&]odbc_connect=.*pwd(=|%3d)"
     return bool(re.match(r"[^/?#]*://[^/?#]*:[^@]*@", uri) or re.search(parameter, uri, re.IGNORECASE))
