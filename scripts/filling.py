@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -31,9 +30,8 @@ def watch(store: VectorStore, names: Iterable[str]) -> Watched:
     where there is none."""
     first = {name: found for name in names if (found := beats(store.properties(name) or {}))}
     alive: set[str] = set()
-    deadline = time.monotonic() + heartbeat.SILENCE_SECONDS
-    while len(alive) < len(first) and time.monotonic() < deadline:
-        time.sleep(heartbeat.BEAT_SECONDS / 4)
+    looks = heartbeat.silence(heartbeat.BEAT_SECONDS / 4)
+    while len(alive) < len(first) and next(looks, False):
         # Gone, released or changed: in each case somebody was there.
         alive |= {name for name in first if name not in alive and beats(store.properties(name) or {}) != first[name]}
     return Watched(frozenset(alive), frozenset(beat for name, found in first.items() if name not in alive for beat in found))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from scripts.errors import KitError
@@ -37,6 +38,17 @@ def is_dead(token: str) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def silence(pause: float) -> Iterator[bool]:
+    """Gives True after each pause, for one more look, until SILENCE_SECONDS have been looked through. A look that takes longer than a quarter of
+    BEAT_SECONDS counts for no more than that: while the server stands still, or is away, no beat of one who lives gets through either."""
+    looked = 0.0
+    while looked < SILENCE_SECONDS:
+        began = time.monotonic()
+        time.sleep(pause)
+        yield True
+        looked += min(time.monotonic() - began, pause + BEAT_SECONDS / 4)
 
 
 class Heart:

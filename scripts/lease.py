@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -65,9 +64,8 @@ def _hand_back(store: VectorStore, collection: str, key: str, heart: heartbeat.H
 
 def _wait_for_silence(store: VectorStore, collection: str, shard: Shard) -> None:
     seen = _holders(store, collection, shard)
-    deadline = time.monotonic() + heartbeat.SILENCE_SECONDS
-    while seen and time.monotonic() < deadline:
-        time.sleep(heartbeat.BEAT_SECONDS / 4)
+    looks = heartbeat.silence(heartbeat.BEAT_SECONDS / 4)
+    while seen and next(looks, False):
         now = _holders(store, collection, shard)
         if alive := [key for key, value in now.items() if seen.get(key, value) != value]:
             which = alive[0].removeprefix(_LEASE)

@@ -124,9 +124,8 @@ def _drop(store: VectorStore, name: str) -> bool:
 def _is_silent(store: VectorStore, alias: str, seen: Ledger) -> bool:
     """Whether the holder is dead. Not so, if another ledger is the newest by now, or this one is released. Raises Refused when the holder shows
     that it lives."""
-    deadline = time.monotonic() + heartbeat.SILENCE_SECONDS
-    while not heartbeat.is_dead(seen.holder.token) and time.monotonic() < deadline:
-        time.sleep(heartbeat.BEAT_SECONDS / 16)
+    looks = heartbeat.silence(heartbeat.BEAT_SECONDS / 16)
+    while not heartbeat.is_dead(seen.holder.token) and next(looks, False):
         now = ledger.read(store, alias)
         if now is None or now.number != seen.number or now.holder is None:
             return False

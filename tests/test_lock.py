@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import threading
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,49 @@ def test_a_dead_holder_is_passed_over(store, left):
     with lock.held(store, ALIAS, holder()) as held:
         held.check()
         assert [each.id for each in held.acts()] == ["001"]
+
+
+class StandingStill:
+    """A store whose second look takes `seconds`."""
+
+    def __init__(self, store: MilvusStore, seconds: float) -> None:
+        self._store, self._seconds, self._looks = store, seconds, 0
+        self.over = threading.Event()
+
+    def properties(self, name: str) -> dict[str, str] | None:
+        found = self._store.properties(name)
+        self._looks += 1
+        if self._looks == 2:
+            time.sleep(self._seconds)
+            self.over.set()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_a_server_that_stands_still_makes_nobody_dead(store, monkeypatch):
+    """While it does, the beats of one who lives do not get through either: what counts is the time in which it answered."""
+    monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 1.5)
+    theirs, standing = lock.break_open(store, ALIAS, holder(token="elsewhere@1/17/abcdef01")), StandingStill(store, seconds=2.0)
+    ended = threading.Event()
+
+    def live():
+        standing.over.wait()
+        for count in itertools.count(1):
+            if ended.wait(0.2):
+                return
+            theirs.beat(count)
+
+    living = threading.Thread(target=live)
+    living.start()
+    try:
+        with pytest.raises(Refused, match="which is still at work"), lock.held(standing, ALIAS, holder()):
+            pass
+    finally:
+        ended.set()
+        living.join()
+    theirs.check()
 
 
 def test_whose_lock_was_broken_finds_out_before_its_next_step(store):
