@@ -170,7 +170,7 @@ class _Rules:
         place, moment = self._places.get(entry.pair.collection), _last_act(entry)
         if place and place.number <= self._policy.keep_previous:
             return f"predecessor {place} of {self._policy.keep_previous} to keep for rollback"
-        if entry.state is State.BUILDING and self._now - moment < MAY_GO_ON:
+        if entry.state in (State.BUILDING, State.BUILT) and not entry.stamp.verdict and self._now - moment < MAY_GO_ON:
             return "its build may still go on"
         if moment > self._now:
             return f"its stamp is from the future, {moment:%Y-%m-%d %H:%M} UTC: some machine's clock is wrong"

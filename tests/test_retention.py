@@ -137,6 +137,13 @@ def test_a_build_that_may_still_run_stays():
     assert dropped(entry(1, days=0.1, **BUILDING), entry(2, days=2, **BUILDING), keep_days=0) == [2]
 
 
+def test_a_build_that_is_yet_to_be_validated_stays():
+    """The cleanup of another pipeline may come between its jobs; one that has its verdict is nobody's business any more."""
+    built = {"state": State.BUILT}
+    pairs = (entry(1, days=0.1, **built), entry(2, days=2, **built), entry(3, days=0.1, **built, verdict="inconclusive"))
+    assert dropped(*pairs, keep_days=0) == [2, 3]
+
+
 def test_a_build_stays_while_somebody_is_at_work_on_it():
     """However long it takes. So does whatever else is being filled."""
     seen = Seen(being_filled=names(1, 3))
