@@ -81,7 +81,7 @@ RECALL_QUERIES = (50, 5_000)
 def perf(name: str, config: Path, as_json: bool, report: Path | None, field: str, **asked: Any) -> None:
     """Measure the latency and throughput of a collection or alias with distinct queries; sweep ef or nprobe against exact search.
 
-    Reads only. Exit codes: 1 no setting reaches --target-recall, 3 too few queries to say, 5 the server stopped answering.
+    Reads only. Exit codes: 1 no setting reaches --target-recall, 3 too few queries to say, 4 it was dropped meanwhile, 5 the server stopped answering.
     """
     from scripts.jobs.perf import perf as job
     from scripts.perf.plan import Plan

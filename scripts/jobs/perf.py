@@ -28,7 +28,8 @@ MANY_UNINDEXED = 1_024
 
 
 def perf(searched: Searched, plan: Plan, prepare: Callable[[], Queries], tell: Tell = lambda line: None) -> Report:
-    """Reads only. Ctrl-C ends it, and what was measured until then is the result; so it is where a level got no answer at all.
+    """Reads only. Ctrl-C ends it, and what was measured until then is the result; so it is where a level got no answer at all, and where
+    the collection is dropped meanwhile.
 
     `prepare` makes the queries, once it is known that they can be asked. Raises Refused and UsageError where the collection cannot be measured as
     planned, Unreachable where the server is not there at the beginning.
@@ -63,6 +64,8 @@ class _Measuring:
             self.report = replace(self.report, interrupted=True)
         except KitError as error:
             self.report = replace(self.report, failure=str(error), code=error.exit_code)
+        if not self.report.interrupted:
+            self._see_whether_it_is_there()
         return self.report
 
     def _question(self, params: Params | None) -> Question:
@@ -159,6 +162,12 @@ class _Measuring:
         if target.alias and not self.report.failure and (now := self._searched.pointed_to()) != target.name:
             moved = f"The alias {target.alias} points to {now or 'nothing'} now: all of this is of {target.name}."
             self.report = replace(self.report, moved=moved)
+
+    def _see_whether_it_is_there(self) -> None:
+        """Where anything failed: what was dropped, every server speaks of in words of its own, and in the last level it is but some failures more."""
+        if (self.report.failure or self.report.failed) and self._searched.is_gone(self._plan.timeout):
+            gone = f"{self._searched.target} was dropped while it was measured: this is what was measured until then."
+            self.report = replace(self.report, failure=gone, code=Refused.exit_code)
 
 
 def _counted(searched: Searched, plan: Plan) -> tuple[int, int]:

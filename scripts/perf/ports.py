@@ -111,3 +111,7 @@ class Searched(Protocol):
     def pointed_to(self) -> str | None:
         """Where the alias points now; None where it points to nothing."""
         ...
+
+    def is_gone(self, seconds: float) -> bool:
+        """Whether the server, which is asked once, says within this time that there is no such collection any more."""
+        ...

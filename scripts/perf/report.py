@@ -100,7 +100,7 @@ class Report:
 
     def remarks(self) -> list[str]:
         """What has to be known to read the figures rightly."""
-        levels = [*self.levels, *(each.level for each in self.swept.points)] if self.swept else list(self.levels)
+        levels = self._all_levels
         told = _failures(levels)
         if longest := max(filter(_stood_still, levels), key=lambda level: level.silence, default=None):
             where = counted(longest.workers, "worker")
@@ -124,6 +124,15 @@ class Report:
         if self.interrupted:
             told.append("Interrupted: this is what was measured until then.")
         return [*told, *([f"error: {self.failure}"] if self.failure else [])]
+
+    @property
+    def failed(self) -> int:
+        """Searches that got no answer."""
+        return sum(level.failed for level in self._all_levels)
+
+    @property
+    def _all_levels(self) -> list[Level]:
+        return [*self.levels, *(each.level for each in self.swept.points)] if self.swept else list(self.levels)
 
     @property
     def is_busy(self) -> bool:

@@ -130,6 +130,14 @@ class MilvusSearched:
     def pointed_to(self) -> str | None:
         return self._store.target(self.target.alias)
 
+    def is_gone(self, seconds: float) -> bool:
+        request = self._wire._milvus.DescribeCollectionRequest(collection_name=self.target.name)
+        try:
+            status = self._wire.send("DescribeCollection", request, seconds).status
+        except grpc.RpcError:
+            return False
+        return status.error_code == self._wire._common.CollectionNotExists
+
     def _request(self, vectors: np.ndarray, question: Question) -> Any:
         """As MilvusClient makes it: keys and scores, no other fields."""
         from pymilvus.client.prepare import Prepare
