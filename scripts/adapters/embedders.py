@@ -93,7 +93,7 @@ def load_model(folder: Path) -> Model:
     except ModuleNotFoundError as error:
         raise UsageError(
             f"The model needs the package {error.name}, which is not installed here.",
-            hint=f"Install its requirements: pip install -r {folder / 'requirements.txt'}",
+            hint="`requirements --out model-requirements.txt` writes what it needs, for pip install -r.",  # its own file may bring options of pip along
         ) from None
     except (Exception, SystemExit) as error:  # a model's own code may raise anything, and must not end this with an exit code of its own
         raise UsageError(f"The model in {folder} fails to load: {_line(error)}.", hint="Does `mlflow.pyfunc.load_model` load it?") from None

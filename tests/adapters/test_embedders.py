@@ -92,6 +92,15 @@ def test_a_model_that_exits_ends_no_command(tmp_path):
         load_model(model)
 
 
+def test_what_a_model_lacks_is_installed_by_the_kits_own_list(tmp_path):
+    """The model's own requirements may hold options and addresses, which `requirements` leaves out; nobody is sent to them."""
+    model = saved(tmp_path, "return [[1.0] for _ in model_input]")
+    (model / "model.py").write_text("import nowhere_to_be_found\n")
+    with pytest.raises(UsageError, match=r"needs the package nowhere_to_be_found, .*`requirements --out") as refusal:
+        load_model(model)
+    assert str(model) not in str(refusal.value)
+
+
 class Declares:
     """As much of a sentence_transformers model as its prompts are asked of."""
 
