@@ -90,14 +90,19 @@ def load_model(folder: Path) -> Model:
                 return SentenceTransformerModel(mlflow.sentence_transformers.load_model(str(folder)))
             if "python_function" in flavors:
                 return PyfuncModel(mlflow.pyfunc.load_model(str(folder)))
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"The model needs the package {error.name}, which is not installed here.",
-            hint="`requirements --out model-requirements.txt` writes what it needs, for pip install -r.",  # its own file may bring options of pip along
-        ) from None
     except (Exception, SystemExit) as error:  # a model's own code may raise anything, and must not end this with an exit code of its own
+        if package := _lacking(error):
+            hint = "`requirements --out model-requirements.txt` writes what it needs, for pip install -r."  # its own file may bring options of pip along
+            raise UsageError(f"The model needs the package {package}, which is not installed here.", hint=hint) from None
         raise UsageError(f"The model in {folder} fails to load: {_line(error)}.", hint="Does `mlflow.pyfunc.load_model` load it?") from None
     raise UsageError(f"The model has the flavors {', '.join(flavors)}; none takes texts.", hint="Log it as sentence_transformers or as a pyfunc.")
+
+
+def _lacking(error: BaseException | None) -> str | None:
+    """The package that was not found; of a model as code it is the cause of what MLflow raises (3.17)."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__
+    return error.name if error else None
 
 
 def _hide_progress_bars() -> None:
