@@ -10,7 +10,7 @@ from scripts.capacity import choice
 from scripts.capacity.moments import Window
 from scripts.capacity.needs import Shape, need, segment_memory
 from scripts.capacity.nodes import Fit, Nodes, fit
-from scripts.capacity.occupancy import Held
+from scripts.capacity.occupancy import Occupant
 from scripts.capacity.policy import Policy
 from scripts.errors import Refused
 from scripts.footprint import shown
@@ -42,7 +42,7 @@ class Admission:
         return {"fits": self.holds, "says": self.line}
 
 
-def weigh(coming: Coming, beside: Sequence[Held], nodes: Nodes | None) -> Admission:
+def weigh(coming: Coming, beside: Sequence[Occupant], nodes: Nodes | None) -> Admission:
     """During a promotion the new pair is loaded beside all that is loaded then: `beside`, in which production and the predecessors to keep loaded are.
 
     By the formula of `capacity`, and its rule that Milvus fills 90% of a node.
@@ -84,7 +84,7 @@ def _fit(coming: Coming, shape: Shape, others: int, nodes: Nodes) -> Fit:
     return fit(nodes, others + coming.replicas * need(shape, rows).memory, segment_memory(shape, rows))
 
 
-def _counted(beside: Sequence[Held]) -> str:
+def _counted(beside: Sequence[Occupant]) -> str:
     return beside[0].name if len(beside) == 1 else f"{len(beside)} collections"
 
 

@@ -9,7 +9,7 @@ from scripts.capacity.needs import Shape, need
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Occupant:
     """A collection in memory, or one that has its place there."""
 
     name: str
@@ -32,7 +32,7 @@ class Held:
 class Occupancy(Protocol):
     """A server that is asked what it holds. Nothing in it is changed."""
 
-    def loaded(self) -> list[Held]:
+    def loaded(self) -> list[Occupant]:
         """Every collection that is loaded, or being loaded."""
         ...
 

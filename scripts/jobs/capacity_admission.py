@@ -11,7 +11,7 @@ from scripts.backup.manifest import Manifest
 from scripts.capacity.admission import Admission, Coming, enforced, unknown, weigh
 from scripts.capacity.needs import Shape
 from scripts.capacity.nodes import Nodes
-from scripts.capacity.occupancy import Held, Occupancy
+from scripts.capacity.occupancy import Occupancy, Occupant
 from scripts.capacity.policy import CapacitySettings, Policy
 from scripts.catalogue import Catalogue, Entry
 from scripts.errors import KitError
@@ -72,12 +72,12 @@ def _rows(parts: Parts, world: Catalogue) -> tuple[int | None, str]:
     return (rows_of(production.stamp), "as production has") if production else (None, "")
 
 
-def _beside(parts: Roomed, world: Catalogue, asked: CapacitySettings) -> list[Held]:
+def _beside(parts: Roomed, world: Catalogue, asked: CapacitySettings) -> list[Occupant]:
     """What is loaded, and what of this service has its place in memory though it is not loaded now."""
     held = {each.name: each for each in parts.occupancy.loaded()}
     for entry in _kept_loaded(parts, world):
         if entry.pair.collection not in held and (rows := rows_of(entry.stamp)) is not None:
-            held[entry.pair.collection] = Held(entry.pair.collection, rows, (Shape.of(entry.stamp.layout),), asked.replicas)
+            held[entry.pair.collection] = Occupant(entry.pair.collection, rows, (Shape.of(entry.stamp.layout),), asked.replicas)
     return list(held.values())
 
 

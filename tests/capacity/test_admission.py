@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from scripts.capacity.admission import Coming, enforced, weigh
 from scripts.capacity.needs import Shape, need, segment_memory
 from scripts.capacity.nodes import Nodes
-from scripts.capacity.occupancy import Held
+from scripts.capacity.occupancy import Occupant
 from scripts.capacity.policy import CapacitySettings, Policy
 from scripts.errors import Refused
 from scripts.layout import Index, IndexType
@@ -18,8 +18,8 @@ from scripts.layout import Index, IndexType
 HNSW = Shape(768, Index(), columns=64)
 ROWS = 10_000_000
 COMING = Coming(HNSW, ROWS, "the source's")
-PRODUCTION = Held("shop_v1_a", ROWS, (HNSW,))
-OTHER = Held("logs", 1_000_000, (HNSW,))
+PRODUCTION = Occupant("shop_v1_a", ROWS, (HNSW,))
+OTHER = Occupant("logs", 1_000_000, (HNSW,))
 
 
 def test_everything_that_is_loaded_counts():
@@ -35,9 +35,9 @@ def test_everything_that_is_loaded_counts():
 
 def test_replicas_and_every_vector_field_take_their_share():
     """Other columns are counted once."""
-    twice = Held("a", ROWS, (HNSW, HNSW), replicas=2)
+    twice = Occupant("a", ROWS, (HNSW, HNSW), replicas=2)
     assert twice.memory == 2 * (need(HNSW, ROWS).memory + int(need(HNSW, ROWS).index.memory))
-    assert Held("sparse", ROWS, ()).memory == 0
+    assert Occupant("sparse", ROWS, ()).memory == 0
     fits = [weigh(replace(COMING, replicas=copies), [], Nodes.parse("2x48Gi")).holds for copies in (1, 2, 3)]
     assert fits == [True, True, False]
 
@@ -57,7 +57,7 @@ def test_the_line_says_what_is_needed_what_there_is_and_what_to_do():
 
 def test_what_could_not_be_sized_is_said_and_counts_as_nothing():
     """Sparse vectors, and what this user may not see: it fits as far as is known, and what is known may be too much already."""
-    beside = [PRODUCTION, Held("sparse", ROWS, ()), Held("hidden", 0, ())]
+    beside = [PRODUCTION, Occupant("sparse", ROWS, ()), Occupant("hidden", 0, ())]
     fits = weigh(COMING, beside, Nodes.parse("4x64Gi"))
     assert fits.holds and fits.line.endswith("Not counted: 2 collections whose size is not known.") and f"of {PRODUCTION.name}, of" in fits.line
     assert "Not counted: 1 collection whose" in weigh(COMING, beside[:2], Nodes.parse("4x64Gi")).line

@@ -16,7 +16,7 @@ from scripts.adapters.milvus import MilvusStore
 from scripts.adapters.milvus.connection import NotPermitted
 from scripts.adapters.milvus.occupancy import MilvusOccupancy, memory_of_query_nodes
 from scripts.capacity.needs import Shape, need
-from scripts.capacity.occupancy import Held, Occupancy
+from scripts.capacity.occupancy import Occupancy, Occupant
 from scripts.capacity.policy import CapacitySettings, Policy
 from scripts.errors import Refused
 from scripts.jobs.capacity_admission import admitted
@@ -129,14 +129,14 @@ def test_a_collection_that_this_user_may_not_see_keeps_nobody_from_building(tmp_
         occupancy = MilvusOccupancy(store)
         ask = occupancy._held
 
-        def held(name: str) -> Held:
+        def held(name: str) -> Occupant:
             if name == hidden:
                 raise NotPermitted("no", privilege="DescribeCollection")
             return ask(name)
 
         occupancy._held = held
         found = {each.name: each for each in occupancy.loaded()}
-    assert found[hidden] == Held(hidden, 0, ()) and found[pair].shapes == (Shape.of(LAYOUT),)
+    assert found[hidden] == Occupant(hidden, 0, ()) and found[pair].shapes == (Shape.of(LAYOUT),)
 
 
 def test_create_is_let_in_by_what_is_loaded_and_what_should_be(tmp_path):

@@ -13,7 +13,7 @@ from scripts.adapters.milvus.connection import RETRY_SECONDS, NotPermitted
 from scripts.adapters.milvus.inspection import load_of
 from scripts.adapters.milvus.store import MilvusStore
 from scripts.capacity.needs import OF_UNKNOWN_LENGTH, Shape
-from scripts.capacity.occupancy import Held
+from scripts.capacity.occupancy import Occupant
 from scripts.errors import KitError, Refused
 from scripts.health.seen import Load
 from scripts.layout import COLUMNS_HASH, TEXT_HASH, Index, IndexType, Metric
@@ -34,7 +34,7 @@ class MilvusOccupancy:
     def __init__(self, store: MilvusStore) -> None:
         self._milvus = store._milvus
 
-    def loaded(self) -> list[Held]:
+    def loaded(self) -> list[Occupant]:
         names = sorted(self._milvus.call("list_collections"))
         with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
             return [held for held in pool.map(self._look, names) if held]
@@ -53,22 +53,22 @@ class MilvusOccupancy:
         wire = self._milvus.wire
         return wire.send("GetMetrics", request, RETRY_SECONDS).response if wire else ""
 
-    def _look(self, name: str) -> Held | None:
+    def _look(self, name: str) -> Occupant | None:
         """None where it is not loaded, or was dropped during the look. Without a size where this user may not see it."""
         try:
             loaded = load_of(self._milvus.call("get_load_state", name)) in (Load.LOADED, Load.LOADING)
             return self._held(name) if loaded else None
         except NotPermitted:
-            return Held(name, 0, ())
+            return Occupant(name, 0, ())
         except Refused:
             if self._milvus.call("has_collection", name):
                 raise
             return None
 
-    def _held(self, name: str) -> Held:
+    def _held(self, name: str) -> Occupant:
         described = self._milvus.call("describe_collection", name)
         stamp = _stamp(name, described)
-        return Held(
+        return Occupant(
             name=name,
             rows=int(self._milvus.call("get_collection_stats", name)["row_count"]),
             shapes=(Shape.of(stamp.layout),) if stamp else tuple(_shapes(described["fields"], self._indexes(name))),
