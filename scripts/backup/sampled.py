@@ -67,7 +67,7 @@ class Answers:
         return self.restored >= self.original - SLACK
 
 
-class Held:
+class ReadBack:
     """What one pass over a restored collection shows."""
 
     def __init__(self, pair: str, truth: Truth | None) -> None:

@@ -12,7 +12,7 @@ from scripts import catalogue
 from scripts.backup import standing
 from scripts.backup.manifest import Manifest
 from scripts.backup.ports import Folder, Show, unseen
-from scripts.backup.sampled import Answers, Held, K, SampledRows
+from scripts.backup.sampled import Answers, K, ReadBack, SampledRows
 from scripts.capacity.admission import Admission
 from scripts.errors import Refused, UsageError
 from scripts.flow import Ahead, InFlight
@@ -197,24 +197,24 @@ def _written(collection: Collection, folder: Folder, manifest: Manifest, advance
 
 def _compared(collection: Collection, manifest: Manifest, sampled: SampledRows, advance: Callable[[int], None]) -> Answers | None:
     """Raises Refused where it is not what was backed up, saying in what."""
-    held = Held(manifest.pair, _truth(collection, manifest, sampled))
+    back = ReadBack(manifest.pair, _truth(collection, manifest, sampled))
     for page in collection.vectors():
-        held.add(page)
+        back.add(page)
         advance(len(page.keys))
     content, count = manifest.content, collection.count()
     wrong = ""
-    if (count, held.rows) != (content.rows, content.rows):
-        wrong = f"it holds {count:,} rows, of which {held.rows:,} can be read, not {content.rows:,}"
-    elif held.fingerprint != content.fingerprint:
-        wrong = f"its content is {held.fingerprint}, not {content.fingerprint}"
-    elif unlike := sampled.unlike(held.sampled):
+    if (count, back.rows) != (content.rows, content.rows):
+        wrong = f"it holds {count:,} rows, of which {back.rows:,} can be read, not {content.rows:,}"
+    elif back.fingerprint != content.fingerprint:
+        wrong = f"its content is {back.fingerprint}, not {content.fingerprint}"
+    elif unlike := sampled.unlike(back.sampled):
         wrong = f"{len(unlike)} of {len(sampled.keys)} sampled vectors are not what was written, that of key {unlike[0]} first"
-    elif held.answers and not held.answers.are_as_good:
-        wrong = f"its index finds {held.answers.restored:.3f} of the exact {K} nearest, and found {held.answers.original:.3f} when it was backed up"
+    elif back.answers and not back.answers.are_as_good:
+        wrong = f"its index finds {back.answers.restored:.3f} of the exact {K} nearest, and found {back.answers.original:.3f} when it was backed up"
     if wrong:
         hint = "It stays unfinished, so nobody can promote it. Restore it --as another name."
         raise Refused(f"{collection.name} is not what was backed up: {wrong}.", hint=hint)
-    return held.answers
+    return back.answers
 
 
 def _truth(collection: Collection, manifest: Manifest, sampled: SampledRows) -> Truth | None:
