@@ -282,5 +282,6 @@ def require_pair(name: str) -> Pair:
     """The pair with this name. Raises UsageError where the name is not a pair's."""
     pair = Pair.parse(name)
     if pair is None:
-        raise UsageError(f"{name!r} is not the name of a pair.", hint="It looks like product_embeddings_v12_af8c1901; `status` lists them.")
+        hint = "It looks like product_embeddings_v12_af8c1901, with eight hexadecimal digits at its end; `status` lists them."
+        raise UsageError(f"{name!r} is not the name of a pair.", hint=hint)
     return pair

@@ -60,8 +60,9 @@ def test_identifier_leaves_good_names_alone():
 
 def test_a_wrong_name_is_told_in_one_line():
     """A person who mistypes a pair learns what one looks like."""
-    with pytest.raises(UsageError, match="not the name of a pair"):
-        require_pair("products; drop")
+    for name in ("products; drop", "books_v1_restored"):
+        with pytest.raises(UsageError, match="not the name of a pair.* eight hexadecimal digits at its end"):
+            require_pair(name)
 
 
 def test_a_stamp_reads_back_as_it_was_written():
