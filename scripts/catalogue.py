@@ -111,6 +111,9 @@ class Catalogue:
             if entry.reservation:
                 raise Refused(f"Production {production.pair} replaced {previous}, which {entry.reservation}.", hint=self.alternatives())
             return entry
+        if previous and Pair.parse(previous) is None:
+            hint = f"The way back there is to move the alias {self.alias} by hand. {self.alternatives()}"
+            raise Refused(f"Production {production.pair} replaced {previous}, which this kit did not build and does not touch.", hint=hint)
         gone = f"replaced {previous}, which is not a pair on this server any more" if previous else "has no predecessor"
         raise Refused(f"Production {production.pair} {gone}.", hint=self.alternatives())
 

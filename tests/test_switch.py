@@ -139,6 +139,16 @@ def test_a_second_rollback_goes_to_the_predecessor_of_the_first(world):
         world.rollback()
 
 
+def test_a_first_promotion_that_replaced_somebody_elses_collection_says_how_to_go_back_there(world):
+    """The kit does not go there by itself; but the collection is not gone, as that of a pair may be."""
+    world.store._milvus.call("create_collection", "products_old", dimension=4)
+    world.store.point(ALIAS, "products_old")
+    world.promote(1)
+    with pytest.raises(Refused, match="replaced products_old, which this kit did not build") as told:
+        world.rollback()
+    assert f"move the alias {ALIAS} by hand" in str(told.value) and "any more" not in str(told.value)
+
+
 def test_a_rollback_to_a_named_pair_goes_forward_too(world):
     """To any pair that was production or is validated."""
     world.promote(1)
