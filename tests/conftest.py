@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.postgres import PostgresServer, postgres_programs
-from tests.s3 import S3Server
+from tests.s3 import S3Server, use
 from tests.servers import MilvusServer, MlflowServer, ServerFailed
 
 if TYPE_CHECKING:
@@ -125,6 +125,16 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """One S3 for all tests."""
     with S3Server(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """The S3 alone, empty but for the bucket `shop`, and found by the variables that AWS's own clients read; emptied after the test."""
+    s3_server.empty()
+    s3_server.make("shop")
+    use(monkeypatch, s3_server.variables())
+    yield s3_server
+    s3_server.empty()
 
 
 @pytest.fixture

@@ -16,9 +16,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.servers import START_LIMIT_S, Server, ServerFailed, free_ports
 
 REGION = "eu-central-1"
+
+
+def use(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    """From now on this process finds its S3 by these."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
 
 
 class S3Server(Server):

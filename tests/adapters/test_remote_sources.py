@@ -19,7 +19,7 @@ from scripts.errors import KitError, Unreachable, UsageError
 from scripts.layout import FieldType
 from scripts.records import Faults, RowCleaner
 from scripts.settings import SourceSettings
-from tests.s3 import S3Server
+from tests.s3 import use
 
 FORMATS = ["p.parquet", "p.csv", "P.CSV.GZ", "p.tsv", "p.jsonl", "p.jsonl.gz"]
 
@@ -52,21 +52,6 @@ def rows_of(of: SourceSettings, root: Path) -> tuple[list, list, dict]:
     pieces = [cleaner.clean(raw) for raw in source.read()]
     prices = [price for piece in pieces for price in piece.columns["price"]]
     return [key for piece in pieces for key in piece.keys], [place for piece in pieces for place in piece.places], prices
-
-
-@pytest.fixture
-def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    """Empty but for a bucket, and found by the variables that AWS's own clients read."""
-    s3_server.empty()
-    s3_server.make("shop")
-    use(monkeypatch, s3_server.variables())
-    yield s3_server
-    s3_server.empty()
-
-
-def use(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

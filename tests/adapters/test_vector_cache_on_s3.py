@@ -1,33 +1,18 @@
 """The cache of vectors on S3 (a real server, moto): what a folder does, and what only a service can do to it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from scripts.errors import Unreachable, UsageError
 from tests.adapters.test_vector_cache import MIB, Place, run, texts, vectors
-from tests.s3 import S3Server
+from tests.s3 import S3Server, use
 from tests.servers import free_ports
-
-
-def use(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    s3_server.empty()
-    s3_server.make("bucket")
-    use(monkeypatch, s3_server.variables())
-    yield s3_server
-    s3_server.empty()
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(tmp_path, "s3://bucket/some/vectors")
+    return Place(tmp_path, "s3://shop/some/vectors")
 
 
 def test_s3_keeps_and_finds(s3, place):
@@ -36,7 +21,7 @@ def test_s3_keeps_and_finds(s3, place):
     with run(place, "print(len(place.found(0, 3_500)))") as other:
         assert int(other.stdout.read()) == 3_000
     assert place.keep(3_000, 12_000, mib=1) == ""
-    sizes = [found["Size"] for found in s3.client("s3").list_objects_v2(Bucket="bucket")["Contents"]]
+    sizes = [found["Size"] for found in s3.client("s3").list_objects_v2(Bucket="shop")["Contents"]]
     assert 0.5 * MIB < sum(sizes) <= MIB
     assert place.found(0, 12_000, mib=1)
     assert list(place.root.iterdir()) == []
@@ -51,13 +36,13 @@ def test_a_cache_that_may_only_be_read_is_read(s3, place, monkeypatch):
     assert place.found(0, 200) == list(range(100))
     trouble = place.keep(100, 200)
     assert "100 vectors were not kept" in trouble
-    assert trouble.count("s3://bucket/some/vectors: access is denied") == 1
+    assert trouble.count("s3://shop/some/vectors: access is denied") == 1
 
 
 def test_an_s3_that_goes_away_is_a_miss(tmp_path_factory, place, monkeypatch):
     """Finding and keeping go on, what is in memory is found, and the result names the place."""
     with S3Server(tmp_path_factory.mktemp("s3")) as server:
-        server.make("bucket")
+        server.make("shop")
         use(monkeypatch, server.variables())
         place.keep(0, 100)
         cache = place.open()
@@ -66,7 +51,7 @@ def test_an_s3_that_goes_away_is_a_miss(tmp_path_factory, place, monkeypatch):
     assert cache.find(texts(0, 200))[0].tolist() == list(range(100, 200))
     cache.close()
     assert "100 vectors were not kept" in cache.trouble
-    assert "s3://bucket/some/vectors: nothing answers" in cache.trouble
+    assert "s3://shop/some/vectors: nothing answers" in cache.trouble
 
 
 def test_an_s3_that_denies_is_told_at_once(s3, place, monkeypatch):
@@ -75,14 +60,14 @@ def test_an_s3_that_denies_is_told_at_once(s3, place, monkeypatch):
     s3.guard()
     for variables in (writer, s3.variables("nobody", "nothing")):
         use(monkeypatch, variables)
-        with pytest.raises(Unreachable, match="s3://bucket/some/vectors: access is denied"):
+        with pytest.raises(Unreachable, match="s3://shop/some/vectors: access is denied"):
             place.open()
 
 
 def test_an_s3_that_is_not_there_is_told_at_once(place, monkeypatch, unused_port):
     """Before any text is encoded."""
     use(monkeypatch, {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{unused_port}", "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
-    with pytest.raises(Unreachable, match="s3://bucket/some/vectors: nothing answers"):
+    with pytest.raises(Unreachable, match="s3://shop/some/vectors: nothing answers"):
         place.open()
 
 

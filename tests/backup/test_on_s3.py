@@ -15,10 +15,10 @@ from scripts.jobs.restore import restore
 from tests.backup.killing import FORKS, doomed
 from tests.backup.killing_jobs import PART_BYTES
 from tests.backup.world import OTHER, PAIR, build, held, opened
-from tests.s3 import S3Server
+from tests.s3 import S3Server, use
 
 ROWS = 400
-ADDRESS = "s3://backups/shop/one"
+ADDRESS = "s3://shop/backups/one"
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +27,6 @@ def kit(tmp_path_factory):
     with opened(path / "kit", str(path / "milvus.db")) as kit:
         build(kit, count=ROWS)
         yield kit
-
-
-@pytest.fixture
-def s3(s3_server, monkeypatch):
-    s3_server.empty()
-    s3_server.make("backups")
-    use(monkeypatch, s3_server.variables())
-    yield s3_server
-    s3_server.empty()
-
-
-def use(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
 
 
 def there():
@@ -64,9 +50,9 @@ def test_a_backup_on_s3_is_restored_and_a_changed_file_named(s3, kit):
         assert held(kit, OTHER) == held(kit)
     finally:
         kit.store.drop(OTHER)
-    assert verify(kit, open_folder("s3://backups/shop", Path("/"))).folder == ADDRESS
+    assert verify(kit, open_folder("s3://shop/backups", Path("/"))).folder == ADDRESS
     last = made.manifest.parts[-1]
-    s3.put("backups", f"shop/one/{last.name}", b"x" * last.bytes)
+    s3.put("shop", f"backups/one/{last.name}", b"x" * last.bytes)
     with pytest.raises(Refused, match=f"{ADDRESS}/{last.name} was changed since it was written: its checksum is"):
         restore(kit, there(), OTHER)
     assert kit.store.collections() == [PAIR]
@@ -138,11 +124,11 @@ def test_who_may_only_read_restores(s3, kit, monkeypatch):
 @pytest.mark.parametrize(
     ("address", "error", "why"),
     [
-        ("s3://key:secret-of-mine@backups/one", UsageError, "has a secret in it"),
-        ("s3://backups/one?secret_key=secret-of-mine", UsageError, "has a secret in it"),
+        ("s3://key:secret-of-mine@shop/one", UsageError, "has a secret in it"),
+        ("s3://shop/one?secret_key=secret-of-mine", UsageError, "has a secret in it"),
         ("s3://buckte/one", UsageError, "s3://buckte/one.*: there is no such file or bucket"),
         ("s3://", UsageError, "names no bucket"),
-        ("s4://backups/one", UsageError, "knows s4://"),
+        ("s4://shop/one", UsageError, "knows s4://"),
     ],
 )
 def test_an_address_that_cannot_be_used_ends_in_one_line(s3, kit, address, error, why):
@@ -158,7 +144,7 @@ def test_an_s3_that_goes_away_ends_in_one_line(kit, tmp_path, monkeypatch):
 
     with S3Server(tmp_path / "s3") as server:
         use(monkeypatch, server.variables())
-        server.make("backups")
+        server.make("shop")
         done = 0
 
         def leave(rows: int) -> None:
