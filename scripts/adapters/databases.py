@@ -63,6 +63,8 @@ class Database:
                 yield connection
         except Unusable as error:
             raise UsageError(f"{what}: {error}.", hint=error.hint) from None
+        except RecursionError:  # of the driver, which reads JSON
+            raise UsageError(f"{what} cannot be read: a value in it is nested too deeply.", hint="Leave that row out, or select the column as text.") from None
         except SQLAlchemyError as error:
             raise self._failed(error, what) from None
 
