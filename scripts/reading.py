@@ -49,7 +49,7 @@ class Reading:
         Raises UsageError on bad rows that the configuration calls errors, and what the source raises.
         """
         with closing(self._source.read()) as pieces:
-            for raw in pieces:
+            for raw in (part for piece in pieces for part in piece.parts()):
                 rows = self._first_of_each_key(self._cleaner.clean(raw))
                 if len(rows):
                     self.digest = (self.digest + digests.of_rows(rows.key_ids, rows.text_hashes, rows.column_hashes)) % 2**64

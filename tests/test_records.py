@@ -9,7 +9,7 @@ import pytest
 
 from scripts.errors import UsageError
 from scripts.layout import MAX_ARRAY, MAX_KEY_BYTES, MAX_STRING_BYTES, Column
-from scripts.records import EXAMPLES_KEPT, Faults, RawRows, RowCleaner, Rows
+from scripts.records import EXAMPLES_KEPT, PART_BYTES, Faults, RawRows, RowCleaner, Rows
 from scripts.settings import BadRow, SourceSettings
 
 
@@ -41,6 +41,16 @@ def test_no_rows_are_clean_rows():
     """An empty piece, and one with bad rows only."""
     assert len(cleaned({"id": []})[0]) == 0
     assert len(cleaned({"id": [None]}, key="string")[0]) == 0
+
+
+def test_heavy_rows_go_on_in_parts():
+    """Else a dozen pieces of long texts would fill the memory. All rows are there, in order, and know their place; one that is heavier goes alone."""
+    texts = [b"x" * size for size in (PART_BYTES // 2, PART_BYTES // 2, 1, 2 * PART_BYTES, 1)]
+    parts = list(RawRows("p.csv", 7, {"id": [1, 2, 3, 4, 5], "name": texts}).parts())
+    assert [(part.first_row, part.columns["id"]) for part in parts] == [(7, [1, 2]), (9, [3]), (10, [4]), (11, [5])]
+    assert [text for part in parts for text in part.columns["name"]] == texts
+    light = RawRows("p.csv", 1, {"id": [1, None], "name": [b"x", None], "tags": [[b"x"], None]})
+    assert list(light.parts()) == [light]
 
 
 def test_a_bad_row_is_an_error_by_default():

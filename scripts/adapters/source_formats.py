@@ -20,6 +20,7 @@ import pyarrow.parquet
 
 from scripts.adapters import source_types
 from scripts.adapters.source_types import Kind
+from scripts.records import PART_BYTES
 
 ROWS_AT_ONCE = 4096
 CSV_BLOCK_BYTES = 8 << 20  # also the longest row that can be read
@@ -77,7 +78,7 @@ class _Parquet:
     def pieces(self, file: Place, columns: Sequence[str]) -> Iterator[Columns]:
         with file.parquet() as parquet:
             require(columns, parquet.schema_arrow.names)
-            for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=columns):
+            for batch in parquet.iter_batches(_rows_at_once(parquet.metadata, columns), columns=columns):
                 yield _plain(batch)
 
     def kinds(self, file: Place, columns: Sequence[str]) -> dict[str, Kind]:
@@ -90,6 +91,16 @@ class _Parquet:
     def rows(self, file: Place) -> int:
         with file.parquet() as parquet:
             return parquet.metadata.num_rows
+
+
+def _rows_at_once(metadata: pa.parquet.FileMetaData, columns: Sequence[str]) -> int:
+    """Fewer where rows are heavy, as far as the first of them tell."""
+    if not metadata.num_row_groups:
+        return ROWS_AT_ONCE
+    first = metadata.row_group(0)
+    chunks = map(first.column, range(metadata.num_columns))
+    weight = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns)
+    return max(1, min(ROWS_AT_ONCE, PART_BYTES * first.num_rows // max(weight, 1)))
 
 
 def _columns_with_nulls(metadata: pa.parquet.FileMetaData) -> set[str]:

@@ -16,7 +16,7 @@ from scripts.adapters import source_formats
 from scripts.adapters.sources import open_source
 from scripts.errors import UsageError
 from scripts.layout import FieldType
-from scripts.records import Faults, RowCleaner
+from scripts.records import PART_BYTES, Faults, RowCleaner
 from scripts.settings import BadRow, SourceSettings
 
 PRODUCTS = [
@@ -99,6 +99,17 @@ def test_a_long_file_comes_in_pieces_that_count_their_rows(tmp_path, name):
     pieces = list(open_source(settings(name), tmp_path).read())
     assert [piece.first_row for piece in pieces] == [1, 4097, 8193]
     assert [len(piece) for piece in pieces] == [4096, 4096, 5]
+
+
+def test_a_parquet_file_of_long_texts_comes_in_smaller_pieces(tmp_path):
+    """Of about PART_BYTES, and not of so many rows; a heavy column that is not read does not count."""
+    texts = [f"{i} {'x' * (PART_BYTES // 10)}" for i in range(15)]
+    table = pa.table({"id": range(15), "name": texts, "price": [1] * 15, "light": ["x"] * 15})
+    pq.write_table(table, tmp_path / "p.parquet", compression="zstd")
+    pieces = list(open_source(settings("p.parquet", text="{name}"), tmp_path).read())
+    assert [(piece.first_row, len(piece)) for piece in pieces] == [(1, 9), (10, 6)]
+    (whole,) = open_source(settings("p.parquet", text="{light}"), tmp_path).read()
+    assert len(whole) == 15
 
 
 def test_globs_and_lists_read_each_file_once_in_order(tmp_path):
