@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from scripts import digests
 from scripts.adapters.embedders import load_model
-from scripts.adapters.mlflow_connection import connect, one_line, translated
+from scripts.adapters.mlflow_connection import connect, one_line, refuse_silent, translated
 from scripts.errors import UsageError
 from scripts.ports import Model, ModelVersion
 
@@ -37,6 +37,7 @@ class MlflowRegistry:
     @cached_property
     def _client(self) -> MlflowClient:
         client = connect(self._uri)
+        refuse_silent(self._uri)  # a rollback tells it last and holds the lock meanwhile, and `status` says nothing before it has asked
         with self._translated("its address"):
             mlflow.set_tracking_uri(self._uri)
         return client

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import numpy as np
 import pytest
 from mlflow import MlflowClient
@@ -102,3 +104,14 @@ def test_a_dead_address_fails_at_once_and_hides_its_password():
     with pytest.raises(Unreachable, match="Nothing answers at MLFLOW_TRACKING_URI") as error:
         MlflowRegistry("http://somebody:hidden-secret@127.0.0.1:9").at("a-model", "Staging")
     assert "hidden-secret" not in str(error.value)
+
+
+def test_a_server_that_answers_nobody_is_given_up_soon(monkeypatch):
+    """It takes the connection and then hangs; MLflow itself would try for three minutes, and a rollback would hold the lock that long."""
+    monkeypatch.setattr("scripts.adapters.mlflow_connection.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("scripts.adapters.mlflow_connection.MAX_RETRIES", 0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        registry = MlflowRegistry(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        for ask in (lambda: registry.at("a-model", "Staging"), lambda: registry.move(ModelVersion("a-model", 1), "Production")):
+            with pytest.raises(Unreachable, match="did not answer for its health"):
+                ask()
