@@ -85,7 +85,8 @@ class Following:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(1.0)
+        if self._thread is not threading.current_thread():  # which may be the one that collects the garbage
+            self._thread.join(1.0)
 
     def _run(self) -> None:
         while True:

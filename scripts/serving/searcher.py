@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -36,7 +37,7 @@ class PairSearcher:
         with PairSearcher("product_embeddings_prod") as products:
             answer = products.search("red sofa", limit=10, filter="price_cents < 50000", fields=["product_name"])
 
-    Safe to share between threads; make one in each process. Follows a switch or a rollback in the background within `poll` seconds and the time
+    Safe to share between threads; make one in each process; one that nobody closed is closed with its last user, or with the process. Follows a switch or a rollback in the background within `poll` seconds and the time
     that the next model takes to load; until that model has answered, the pair before it goes on, and no query waits. When the alias cannot be
     looked at, MLflow is down or the next model cannot be loaded, it goes on with the pair that it has and `health` says why.
 
@@ -71,7 +72,8 @@ class PairSearcher:
                 look=partial(places.look, alias), ready=partial(places.ready, timeout=timeout), candidate=partial(places.candidate, timeout=timeout), poll=poll
             )
             begun.callback(self._following.close)
-            self._open: ExitStack | None = begun.pop_all()
+            # Python ends by stopping threads wherever they are; to close a connection after that may wait for one of them for good (grpcio 1.85.1).
+            self._end = weakref.finalize(self, _close, begun.pop_all(), self._process)
 
     @classmethod
     def of_service(cls, service: str, **how: Any) -> PairSearcher:
@@ -132,9 +134,7 @@ class PairSearcher:
 
     def close(self) -> None:
         """Ends the thread that follows, and the connection. Safe to call twice."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        self._end()
         if "_threads" in self.__dict__:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -172,7 +172,7 @@ class PairSearcher:
             return other, other.search(asked)
 
     def _refuse_unusable(self) -> None:
-        if self._open is None:
+        if not self._end.alive:
             raise UsageError("This searcher is closed.")
         if os.getpid() != self._process:
             # The thread that follows did not survive the fork, and the connection must not be shared.
@@ -188,3 +188,9 @@ class PairSearcher:
 
 def _answers(live: LivePair, found: Sequence[tuple[Hit, ...]], ids: Sequence[QueryId]) -> list[Answer]:
     return [Answer(live.name, hits, str(query), query.arm) for hits, query in zip(found, ids, strict=True)]
+
+
+def _close(opened: ExitStack, process: int) -> None:
+    """A forked child has neither the thread nor the connection."""
+    if os.getpid() == process:
+        opened.close()

@@ -2,13 +2,17 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
 from scripts.errors import Refused, Unreachable, UsageError
 from scripts.pair import Stamp
-from scripts.serving import PairSearcher
+from scripts.serving import Backends, PairSearcher
+from scripts.serving.model_files import ModelFiles
+from tests.conftest import ROOT
 from tests.serving.place import NAMES, eventually, follows
 
 
@@ -157,6 +161,33 @@ def test_a_closed_searcher_says_so(searching):
     searcher.close()
     with pytest.raises(UsageError, match="closed"):
         searcher.search("red sofa")
+
+
+FORGOTTEN = """
+import atexit, sys, threading
+atexit.register(lambda: print(sorted(each.name for each in threading.enumerate() if each.name.startswith("following"))))
+from scripts.serving import Backends, PairSearcher
+from scripts.serving.model_files import ModelFiles
+from tests.conftest import ROOT
+searcher = PairSearcher(sys.argv[1], models=sys.argv[2])
+print(searcher.search("red sofa").pair)
+"""
+
+
+@pytest.mark.parametrize("two_pairs", ["server"], indirect=True)
+def test_a_searcher_that_nobody_closed_is_closed_before_python_ends(place, tmp_path):
+    """Else Python stops the thread that follows wherever it is, and the connection, closed after that, may wait for it for good."""
+    command = [sys.executable, "-c", FORGOTTEN, place.alias, str(tmp_path / "models")]
+    ended = subprocess.run(command, cwd=ROOT, env={**os.environ, **place.shop.environment}, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout.splitlines()) == (0, [place.first, "[]"]), ended.stderr
+
+
+def test_a_searcher_that_is_dropped_follows_no_more(place, tmp_path):
+    """What it opened goes with its last user."""
+    searcher = PairSearcher(place.alias, backends=place.backends(tmp_path) or Backends(place.store, ModelFiles(place.shop.mlflow_uri), tmp_path))
+    thread = searcher._following._thread
+    del searcher
+    eventually(lambda: not thread.is_alive())
 
 
 def test_a_searcher_that_was_forked_says_so(searching):
