@@ -150,6 +150,13 @@ def empty_milvus_server(milvus_server: MilvusServer | RunningMilvus) -> Iterator
         _empty(milvus_server)
 
 
+@pytest.fixture(scope="module")
+def module_milvus_server(milvus_server: MilvusServer | RunningMilvus) -> Iterator[MilvusServer | RunningMilvus]:
+    """The same, for a module whose tests share what they have built in it; emptied after the last."""
+    yield milvus_server
+    _empty(milvus_server)
+
+
 @pytest.fixture(params=["lite", pytest.param("server", marks=pytest.mark.server)])
 def milvus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MilvusAddress]:
     """An empty Milvus, embedded and real in turn: what the kit promises, it promises on both."""

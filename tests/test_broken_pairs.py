@@ -17,7 +17,7 @@ import pytest
 from scripts.adapters.mlflow import MlflowRegistry
 from scripts.encoding import Encoder
 from scripts.layout import Metric
-from tests.conftest import ROOT, _empty, needs
+from tests.conftest import ROOT, needs
 from tests.films import DATA, DIMENSION, GOOD, OTHER, Films, Tampering, films, text_of
 
 PAGE = ROOT / "docs" / "quality-gate.md"
@@ -209,11 +209,9 @@ def service(request, tmp_path_factory, mlflow_server) -> Iterator[tuple[str, Fil
     if request.param == "lite":
         shop = Films(folder / "films", str(folder / "milvus.db"), "", mlflow_server.uri)
     else:
-        server = request.getfixturevalue("milvus_server")
+        server = request.getfixturevalue("module_milvus_server")
         shop = Films(folder / "films", server.uri, server.token, mlflow_server.uri)
     yield request.param, shop, shop.promote()
-    if request.param == "server":
-        _empty(request.getfixturevalue("milvus_server"))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

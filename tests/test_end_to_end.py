@@ -12,8 +12,8 @@ from tests.whole_path import SECRET, WholePath
 
 
 @pytest.fixture(scope="module")
-def path(milvus_server, tmp_path_factory) -> Iterator[WholePath]:
-    with WholePath(tmp_path_factory.mktemp("whole"), milvus_server) as path:
+def path(module_milvus_server, tmp_path_factory) -> Iterator[WholePath]:
+    with WholePath(tmp_path_factory.mktemp("whole"), module_milvus_server) as path:
         yield path
 
 

@@ -108,7 +108,9 @@ class Loop:
         self._interrupted = False
 
     def warm_up(self, seconds: float) -> None:
-        """Unmeasured. Raises KeyboardInterrupt."""
+        """Unmeasured; of no seconds it asks nothing. Raises KeyboardInterrupt."""
+        if not seconds:
+            return
         turn = self._work_for(seconds)
         self._unmeasured += sum(len(record.took) + record.failures.total() for record in turn.records)
         if turn.interrupted:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from scripts.adapters.milvus import MilvusStore
-from tests.conftest import _empty
 from tests.shop import Shop, refusal
 
 
 @pytest.fixture(scope="module")
-def moved(tmp_path_factory, milvus_server, mlflow_server):
+def moved(tmp_path_factory, module_milvus_server, mlflow_server):
     """The cluster, the folder of each pair's backup by its name, and what production found on the laptop."""
     path = tmp_path_factory.mktemp("road")
     laptop = Shop(path / "laptop", str(path / "milvus.db"), "", mlflow_server.uri)
@@ -18,8 +17,7 @@ def moved(tmp_path_factory, milvus_server, mlflow_server):
     first, second = folders
     laptop.do("backup", "--pair", first, "--to", str(folders[first]))
     assert laptop.do("backup", "--pair", "production", "--to", str(folders[second]))["pair"] == second
-    yield Shop(path / "cluster", milvus_server.uri, milvus_server.token, mlflow_server.uri, laptop.model), folders, scores(laptop)
-    _empty(milvus_server)
+    yield Shop(path / "cluster", module_milvus_server.uri, module_milvus_server.token, mlflow_server.uri, laptop.model), folders, scores(laptop)
 
 
 def scores(shop: Shop) -> list[float]:

@@ -62,9 +62,9 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(milvus_server, mlflow_server, tmp_path_factory) -> Iterator[World]:
+def world(module_milvus_server, mlflow_server, tmp_path_factory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("workflows")
-    place = Place(folder, milvus_server, mlflow_server)
+    place = Place(folder, module_milvus_server, mlflow_server)
     (folder / "where").write_text(str(folder / "gate"))
     with place.runner, StandIn(place.runner) as circleci:
         services = {name: Service(place, place.shop(name)) for name in ("approved", "refused", "crashed")}

@@ -20,7 +20,7 @@ from scripts.health.statuses import Status
 from scripts.health_commands import health
 from scripts.pair import State
 from scripts.upkeep_commands import compact, ensure_loaded
-from tests.conftest import MilvusAddress, _empty
+from tests.conftest import MilvusAddress
 from tests.health import world
 from tests.health.world import BUILDING, LEDGER, PRODUCTION, RETIRED, ROWS, STRANGER, found, look, place
 
@@ -34,11 +34,10 @@ def address(request, tmp_path_factory):
             world.furnish(store)
         yield MilvusAddress("lite", uri, "")
         return
-    server = request.getfixturevalue("milvus_server")
+    server = request.getfixturevalue("module_milvus_server")
     with MilvusStore(server.uri, server.token) as store:
         world.furnish(store)
     yield MilvusAddress("server", server.uri, server.token)
-    _empty(server)
 
 
 def store(address):

@@ -15,7 +15,7 @@ import pytest
 
 from scripts.adapters.milvus import MilvusStore
 from scripts.pair import State
-from tests.conftest import ROOT, _empty
+from tests.conftest import ROOT
 from tests.health.test_exposition import parsed
 from tests.health.world import NOW, PRODUCTION, RETIRED, ROWS, build, write
 from tests.test_pair import stamp
@@ -25,12 +25,11 @@ FEW = 500  # which need no index, and so no time until it is in use
 
 
 @pytest.fixture(scope="module")
-def server(milvus_server):
-    with MilvusStore(milvus_server.uri, milvus_server.token) as store:
+def server(module_milvus_server):
+    with MilvusStore(module_milvus_server.uri, module_milvus_server.token) as store:
         build(store, PRODUCTION, stamp(promoted_at=NOW, state=State.VALIDATED), rows=FEW).load()
         store.point("shop_prod", PRODUCTION)
-    yield milvus_server
-    _empty(milvus_server)
+    yield module_milvus_server
 
 
 @pytest.fixture

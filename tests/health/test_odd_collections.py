@@ -12,7 +12,7 @@ from scripts.adapters.milvus import MilvusStore
 from scripts.health.indexes import Judgment
 from scripts.health.seen import Load
 from scripts.health.statuses import Status
-from tests.conftest import MilvusAddress, _empty
+from tests.conftest import MilvusAddress
 from tests.health.world import found, look, place
 
 ROWS = 2_000
@@ -49,7 +49,7 @@ def address(request, tmp_path_factory):
     if request.param == "lite":
         there = MilvusAddress("lite", str(tmp_path_factory.mktemp("odd") / "milvus.db"), "")
     else:
-        server = request.getfixturevalue("milvus_server")
+        server = request.getfixturevalue("module_milvus_server")
         there = MilvusAddress("server", server.uri, server.token)
     with MilvusStore(there.uri, there.token) as store:
         client = store._milvus._client
@@ -66,8 +66,6 @@ def address(request, tmp_path_factory):
         for name in client.list_collections():
             client.create_alias(name, f"{name}_prod")
     yield there
-    if there.kind == "server":
-        _empty(server)
 
 
 def seen(address, name):

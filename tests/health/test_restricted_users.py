@@ -11,7 +11,7 @@ from scripts.health.seen import Because, Load
 from scripts.health.statuses import Status
 from scripts.pair import State
 from scripts.roles import READER
-from tests.conftest import RUNNING_MILVUS, _empty, needs
+from tests.conftest import RUNNING_MILVUS, needs
 from tests.health.world import NOW, PRODUCTION, RETIRED, ROWS, SERVED, build, found, look, place
 from tests.test_pair import stamp
 
@@ -20,10 +20,10 @@ ACTS_WITHIN_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def server(milvus_server):
+def server(module_milvus_server):
     """With a user who has no role, one who may only ask, and one with the role `reader`."""
     needs(not RUNNING_MILVUS, "users are of a whole server, and that one is not ours")
-    with MilvusStore(milvus_server.uri, milvus_server.token) as store:
+    with MilvusStore(module_milvus_server.uri, module_milvus_server.token) as store:
         build(store, PRODUCTION, stamp(**SERVED, state=State.VALIDATED)).load()
         store.point("shop_prod", PRODUCTION)
         store.create(RETIRED, stamp().layout, stamp(**SERVED, retired_at=NOW).properties())
@@ -37,14 +37,13 @@ def server(milvus_server):
                 client.grant_role(user, f"role_{user}")
             for kind, privilege in grants.get(user, ()):
                 client.grant_privilege(f"role_{user}", kind, privilege, "*")
-        yield milvus_server
+        yield module_milvus_server
         for user in ("has_no_role", *grants):
             client.drop_user(user)
         for user, given in grants.items():
             for kind, privilege in given:
                 client.revoke_privilege(f"role_{user}", kind, privilege, "*")
             client.drop_role(f"role_{user}")
-    _empty(milvus_server)
 
 
 def seen_by(server, user):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 
 import pytest
 
@@ -12,7 +11,6 @@ from scripts.adapters.milvus.searching import MilvusSearched
 from scripts.jobs import perf as job
 from scripts.perf.plan import Plan
 from scripts.perf.queries import Sampling, sampled
-from tests.conftest import _empty
 from tests.connections.proxy import Proxy
 from tests.perf import world
 
@@ -20,11 +18,10 @@ PLAN = Plan(concurrency=(2, 3, 4), seconds=1.0, warm_up=0, timeout=2)
 
 
 @pytest.fixture(scope="module")
-def served(milvus_server):
-    with MilvusStore(milvus_server.uri, milvus_server.token) as store:
+def served(module_milvus_server):
+    with MilvusStore(module_milvus_server.uri, module_milvus_server.token) as store:
         world.make_pair(store)
-    yield milvus_server
-    _empty(milvus_server)
+    yield module_milvus_server
 
 
 def measured(served, proxy, at):
@@ -54,7 +51,8 @@ def test_a_server_that_falls_silent_ends_in_one_line(served):
 def test_a_connection_that_is_lost_is_counted_and_the_next_level_goes_on(served):
     """The searches under way fail, the others find a new connection; nothing of it is hidden."""
     with Proxy(served.uri) as proxy:
-        report = measured(served, proxy, {"3": threading.Timer(0.3, proxy.reset).start})
+        report = measured(served, proxy, {"3": proxy.lose_the_next_answer})
+        assert proxy.lost == 1
     before, hit, after = report.levels
     assert "UNAVAILABLE" not in before.failures and before.answered and after.answered
     assert 0 < hit.failures["UNAVAILABLE"] < hit.searches

@@ -21,7 +21,7 @@ from scripts.perf.plan import Plan
 from scripts.perf.ports import Question
 from scripts.perf.queries import Sampling, sampled
 from scripts.quality.exact import ExactSearch
-from tests.conftest import MilvusAddress, _empty
+from tests.conftest import MilvusAddress
 from tests.perf import world
 from tests.perf.world import ALIAS, BOTH, EMPTY, FLAT, LISTS, PAIR, ROWS, STRANGERS, opened, run
 
@@ -46,11 +46,10 @@ def address(request):
 
 
 @pytest.fixture(scope="module")
-def furnished_server(milvus_server):
-    with MilvusStore(milvus_server.uri, milvus_server.token) as store:
+def furnished_server(module_milvus_server):
+    with MilvusStore(module_milvus_server.uri, module_milvus_server.token) as store:
         world.furnish(store)
-    yield MilvusAddress("server", milvus_server.uri, milvus_server.token)
-    _empty(milvus_server)
+    yield MilvusAddress("server", module_milvus_server.uri, module_milvus_server.token)
 
 
 def test_one_command_tells_latency_throughput_recall_and_the_cheapest_setting(address, tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import _empty
 from tests.safety.matrix import Matrix
 from tests.shop import Shop
 
@@ -19,3 +20,5 @@ def matrix(request: pytest.FixtureRequest, mlflow_server, tmp_path_factory: pyte
     uri, token = (server.uri, server.token) if server else (str(folder / "milvus.db"), "")
     with Matrix(Shop(folder / "shop", uri, token, mlflow_server.uri), "safe-shop", folder, embedded) as matrix:
         yield matrix
+    if server:
+        _empty(server)

@@ -13,9 +13,9 @@ from tests.shop import Shop
 
 
 @pytest.fixture(scope="module")
-def place(milvus_server, mlflow_server, tmp_path_factory) -> Iterator[Race]:
+def place(module_milvus_server, mlflow_server, tmp_path_factory) -> Iterator[Race]:
     folder = tmp_path_factory.mktemp("race")
-    shop = Shop(folder / "shop", milvus_server.uri, milvus_server.token, mlflow_server.uri)
+    shop = Shop(folder / "shop", module_milvus_server.uri, module_milvus_server.token, mlflow_server.uri)
     with Race(shop, folder, count=4) as race:
         yield race
 

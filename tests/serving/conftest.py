@@ -23,12 +23,11 @@ def two_pairs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     if embedded:
         uri, token = str(tmp_path_factory.mktemp("lite") / "milvus.db"), ""
     else:
-        server = request.getfixturevalue("milvus_server")
+        server = request.getfixturevalue("module_milvus_server")
         uri, token = server.uri, server.token
     shop = Shop(tmp_path_factory.mktemp("shop"), uri, token, mlflow_server.uri)
     with Place.made(shop, f"serving-{uuid.uuid4().hex[:8]}", embedded) as place:
         yield place
-        empty(place)
 
 
 @pytest.fixture
@@ -53,13 +52,3 @@ def searching(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
         yield made
         place.open_gates()
-
-
-def empty(place: Place) -> None:
-    """Drops what this place has made, and nobody else's."""
-    for alias, target in place.store.aliases().items():
-        if target in place.salts:
-            place.store.withdraw(alias)
-    for collection in place.store.collections():
-        if collection.startswith(place.alias.removesuffix("_prod")):
-            place.store.drop(collection)
