@@ -50,13 +50,13 @@ def furnish(store: MilvusStore) -> None:
         _strange(store, BOTH, {"shape": SHAPE, "colour": COLOUR})
 
 
-def make_pair(store: MilvusStore) -> None:
-    whole = Content(rows=ROWS, fingerprint="0" * 16, skipped=0, read_at=datetime(2026, 11, 21, tzinfo=UTC))
+def make_pair(store: MilvusStore, rows: int = ROWS) -> None:
+    whole = Content(rows=rows, fingerprint="0" * 16, skipped=0, read_at=datetime(2026, 11, 21, tzinfo=UTC))
     store.create(PAIR, LAYOUT, stamp(layout=LAYOUT, content=whole, state=State.VALIDATED).properties())
     collection = store.open(PAIR)
-    keys = list(range(ROWS))
+    keys = list(range(rows))
     hashes = digests.of_texts(map(str, keys))
-    collection.write(Rows(keys, [""] * ROWS, {"price": keys}, [""] * ROWS, digests.of_keys(keys), hashes, hashes), vectors())
+    collection.write(Rows(keys, [""] * rows, {"price": keys}, [""] * rows, digests.of_keys(keys), hashes, hashes), vectors(rows))
     for step in (collection.flush, collection.build_index, collection.load):
         step()
 

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import numpy as np
 from pymilvus import DataType
+from pymilvus.exceptions import ErrorCode
 
 from scripts.adapters.milvus.collection import SMALLEST_INDEXED_SEGMENT
 from scripts.adapters.milvus.connection import RETRY_SECONDS, NotPermitted
@@ -136,7 +137,7 @@ class MilvusSearched:
             status = self._wire.send("DescribeCollection", request, seconds).status
         except grpc.RpcError:
             return False
-        return status.error_code == self._wire._common.CollectionNotExists
+        return status.code == ErrorCode.COLLECTION_NOT_FOUND  # error_code is 4 of milvus-lite (3.2.2) and 1 of 2.3.5
 
     def _request(self, vectors: np.ndarray, question: Question) -> Any:
         """As MilvusClient makes it: keys and scores, no other fields."""
