@@ -65,6 +65,19 @@ def test_vectors_come_in_the_order_of_the_keys(store, monkeypatch):
     assert np.array_equal(found, vectors(100)[[99, 4, 17]])
 
 
+def test_long_vectors_are_asked_for_a_few_at_a_time(tmp_path, monkeypatch):
+    """2,000 of 8,192 numbers would be more than the 64 MiB that a message may have; keys alone are as many as ever."""
+    monkeypatch.setattr("scripts.adapters.milvus.collection.PAGE_BYTES", 10 * (4 * DIMENSION + 64))
+    with MilvusStore(str(tmp_path / "milvus.db")) as store:
+        collection = ready_with(store, FieldType.INT64, list(range(25)))
+        asked, columns = [], collection._columns
+        monkeypatch.setattr(collection, "_columns", lambda where, *words, **how: (asked.append(1 + where.count(",")), columns(where, *words, **how))[1])
+        positions, found = collection.find(rows(range(25)))
+        assert positions.tolist() == list(range(25)) and np.array_equal(found, vectors(25))
+        assert collection.existing(list(range(25))) == set(range(25))
+        assert asked == [10, 10, 5, 25]
+
+
 def test_what_the_server_refuses_is_told(store):
     """With its own reason, and at once."""
     collection = made(store)

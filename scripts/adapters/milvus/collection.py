@@ -56,8 +56,7 @@ class MilvusCollection:
 
     def vectors(self) -> Iterator[VectorPage]:
         """In order of keys, and readable as of `contents`. A key that is there twice comes once: 2.3.5 gives one of its rows, and counts both."""
-        weight = 4 * self.layout.dimension + 64 + (MAX_KEY_BYTES if self.layout.key.type is FieldType.STRING else 0)
-        for keys, found in self._pages([TEXT_HASH, COLUMNS_HASH, VECTOR], max(1, min(PAGE_ROWS, PAGE_BYTES // weight))):
+        for keys, found in self._pages([TEXT_HASH, COLUMNS_HASH, VECTOR], self._vectors_at_once()):
             yield VectorPage(
                 keys=keys,
                 text_hashes=numbers(found[TEXT_HASH]),
@@ -202,11 +201,16 @@ class MilvusCollection:
     def _by_key(self, keys: Sequence[int] | Sequence[str], fields: list[str]) -> Iterator[dict[str, Any]]:
         """Some rows at a time, column by column."""
         key = self.layout.key
-        for number, some in enumerate(_chunks(keys, KEYS_PER_QUERY)):
+        size = min(KEYS_PER_QUERY, self._vectors_at_once()) if VECTOR in fields else KEYS_PER_QUERY
+        for number, some in enumerate(_chunks(keys, size)):
             # A strong read waits for the latest writes for 200 to 400 ms (2.3.5); what it has waited for, the reads after it see as well.
             found = self._columns(key_in(key, some), [key.name, *fields], strong=number == 0)
             if len(found.get(key.name, ())):
                 yield found
+
+    def _vectors_at_once(self) -> int:
+        weight = 4 * self.layout.dimension + 64 + (MAX_KEY_BYTES if self.layout.key.type is FieldType.STRING else 0)
+        return max(1, min(PAGE_ROWS, PAGE_BYTES // weight))
 
     def _pages(self, fields: list[str], page: int) -> Iterator[tuple[list[int] | list[str], dict[str, Any]]]:
         """All rows, `page` of them at a time: their keys, in order, and these fields."""
