@@ -153,6 +153,8 @@ def passing(kit: Wiring, *, max_rows_per_second: float | None, allow_empty: bool
     from scripts.shards import Shard
     from scripts.sync import Pass
 
+    if writer == "bulk":
+        kit.refuse_without_bulk()
     pace = Pace(max_rows_per_second)
     part = Shard.parse(shard) if shard else Shard()
     with progress("embed", kit.source.rows_estimate()) as advance, obeying_signals(pace):

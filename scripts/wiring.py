@@ -20,7 +20,7 @@ from scripts.environment import Environment
 from scripts.errors import UsageError
 from scripts.pipelines import Pipelines
 from scripts.ports import Collection, Importer, Registry, Runs, Source, VectorCache, VectorStore
-from scripts.settings import Settings, SourceSettings
+from scripts.settings import BulkSettings, Settings, SourceSettings
 
 if TYPE_CHECKING:
     from scripts.adapters.milvus import MilvusStore
@@ -105,10 +105,14 @@ class Wiring:
 
         return open_source(settings, self.settings.root, self.settings.environment.source_password)
 
-    def importer(self, collection: Collection) -> Importer:
-        bulk = self.settings.bulk
-        if bulk is None:
+    def refuse_without_bulk(self) -> BulkSettings:
+        """Before a collection is made for it."""
+        if self.settings.bulk is None:
             raise UsageError("--writer bulk needs to know a folder that Milvus sees as well.", hint="Set bulk: {uri: …, prefix: …} in the configuration.")
+        return self.settings.bulk
+
+    def importer(self, collection: Collection) -> Importer:
+        bulk = self.refuse_without_bulk()
         return collection.importer(bulk.uri, self.settings.root, bulk.prefix)
 
     def cache(self, fingerprint: str, dimension: int) -> VectorCache | None:

@@ -295,8 +295,10 @@ def test_a_bulk_build_holds_what_a_written_one_holds(tmp_path, empty_milvus_serv
 
 
 def test_bulk_import_is_refused_where_there_is_none(lite_shop):
-    """Before anything is encoded: without the folder, and on milvus-lite."""
+    """Before anything is encoded: without the folder, for which nothing is made either, and on milvus-lite."""
     lite_shop.stage_model()
+    assert "bulk: {uri: …, prefix: …}" in refusal(lite_shop.run("build", "--writer", "bulk"), 2)
+    assert not lite_shop.do("status")["pairs"]
     pair = lite_shop.do("create")["pair"]
     assert "bulk: {uri: …, prefix: …}" in refusal(lite_shop.run("embed", "--pair", pair, "--writer", "bulk"), 2)
     lite_shop.configure(bulk={"uri": "bulk", "prefix": "/bulk"})
