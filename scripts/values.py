@@ -73,7 +73,7 @@ def int64_of(value: Any) -> int:
     if number != value and not isinstance(value, (bytes, str)):
         raise BadValue(BadRow.BAD_VALUE, f"is not a whole number: {shown(value)}")
     if not -(2**63) <= number < 2**63:
-        raise BadValue(BadRow.BAD_VALUE, f"does not fit 64 bits: {shown(number)}; declare it under source.types as string")
+        raise BadValue(BadRow.BAD_VALUE, f"does not fit 64 bits: {shown(value)}; declare it under source.types as string")
     return number
 
 

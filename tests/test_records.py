@@ -196,6 +196,7 @@ def test_html_entities_become_characters_only_where_asked():
         ("int64", b"12,50", "field is not a whole number: 12,50"),
         ("int64", Decimal("1.5"), "field is not a whole number: 1.5"),
         ("int64", 2**63, f"field does not fit 64 bits: {2**63}; declare it under source.types as string"),
+        ("int64", Decimal("1e5000"), "field does not fit 64 bits: 1E+5000; declare it under source.types as string"),
         ("double", b"1.5", 1.5),
         ("double", Decimal("1.5"), 1.5),
         ("double", 10**400, f"field is not a number: {'1' + '0' * 79}"),

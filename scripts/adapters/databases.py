@@ -63,8 +63,8 @@ class Database:
                 yield connection
         except Unusable as error:
             raise UsageError(f"{what}: {error}.", hint=error.hint) from None
-        except RecursionError:  # of the driver, which reads JSON
-            raise UsageError(f"{what} cannot be read: a value in it is nested too deeply.", hint="Leave that row out, or select the column as text.") from None
+        except (RecursionError, ValueError) as error:  # of the driver, which reads JSON: nested without end, or a number of thousands of digits
+            raise UsageError(f"{what} cannot be read: {_line_of(error)}.", hint="Leave that row out, or select the column as text.") from None
         except SQLAlchemyError as error:
             raise self._failed(error, what) from None
 

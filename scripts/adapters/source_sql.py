@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +116,9 @@ class SqlSource(TypedSource):
         """The table's columns and their types. Raises Unusable where it is not there, or lacks one that is read."""
         inspector, schema = sa.inspect(connection), self._table.schema
         try:
-            columns = {column["name"]: column["type"] for column in inspector.get_columns(self._table.name, schema)}
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Did not recognize type")  # read as text, or not at all (2.1)
+                columns = {column["name"]: column["type"] for column in inspector.get_columns(self._table.name, schema)}
         except NoSuchTableError:
             there = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
             near = difflib.get_close_matches(self._table.name, there, n=1)
