@@ -100,7 +100,8 @@ def _rows_at_once(metadata: pa.parquet.FileMetaData, columns: Sequence[str]) -> 
     first = metadata.row_group(0)
     chunks = map(first.column, range(metadata.num_columns))
     weight = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns)
-    return max(1, min(ROWS_AT_ONCE, PART_BYTES * first.num_rows // max(weight, 1)))
+    of_one = weight // max(first.num_rows, 1)
+    return max(1, min(ROWS_AT_ONCE, PART_BYTES // max(of_one, 1)))
 
 
 def _columns_with_nulls(metadata: pa.parquet.FileMetaData) -> set[str]:
