@@ -166,8 +166,9 @@ def test_what_is_no_http_is_refused(receiver):
 
 
 def test_there_are_three_paths_and_no_page_that_describes_them(receiver):
-    """A delivery is posted to one of them."""
+    """A delivery is posted to one of them, and is not sent on to it from beside it: MLflow would follow, also from https to http."""
     assert receiver.post(alias_event(), signed(alias_event()), "/").status == 404
+    assert receiver.post(alias_event(), signed(alias_event()), "/mlflow/").status == 404
     assert receiver.get("/docs") == receiver.get("/openapi.json") == '{"detail":"Not Found"}'
     assert receiver.get("/mlflow") == '{"detail":"Method Not Allowed"}'
 
