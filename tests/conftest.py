@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,6 +78,16 @@ def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("MILVUS_", "MLFLOW_", "CIRCLE", "PROMOTION_", "WEBHOOK_", "NOTIFY_", "SOURCE_", "AWS_", "PG", "RAY_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_arrives() -> Iterator[None]:
+    """At a test and at what it starts. Workers of pytest-xdist ignore it, and so does what a shell starts in its background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
