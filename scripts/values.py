@@ -91,6 +91,8 @@ def _int64_item(value: Any) -> int:
 
 
 def _double(value: Any) -> float:
+    if type(value) is float:
+        return value
     if is_empty(value):
         return float("nan")
     try:
