@@ -52,7 +52,7 @@ class App:
         self._judged = 0
 
     def asgi(self) -> FastAPI:
-        """No page describes it: whoever is to use it has this repository. It sends nobody on: behind a proxy that speaks TLS that would be to http."""
+        """No page describes it: whoever is to use it has this repository. It sends nobody on: behind a proxy that speaks TLS, that is to http."""
         routes = [Route(PATH, self.deliver, methods=["POST"]), Route("/healthz", self.health), Route("/metrics", self.show_metrics)]
         return FastAPI(openapi_url=None, redirect_slashes=False, routes=routes)
 
