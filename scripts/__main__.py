@@ -1,6 +1,9 @@
 """`python -m scripts COMMAND`."""
 
-from scripts.cli import main
+from scripts import interruption
 
 if __name__ == "__main__":
-    main()
+    with interruption.heeded():
+        from scripts.cli import main
+
+        main()

@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from scripts import console
+from scripts import console, interruption
 from scripts.errors import KitError
 
-INTERRUPTED = 130
 FAULT_OF_THE_KIT = 70
 
 
@@ -24,8 +23,8 @@ class Commands(console.InOrder):
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("interrupted: run the same command again to go on.", err=True)
-            ctx.exit(INTERRUPTED)
+            interruption.tell()
+            ctx.exit(interruption.EXIT_CODE)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as fault:
