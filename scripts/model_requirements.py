@@ -105,6 +105,8 @@ def _requirement(line: str) -> Requirement:
         raise ValueError(f"has {len(line):,} characters")
     if line.startswith("-"):
         raise ValueError("is an option of pip")
+    if "$" in line:  # also in a marker; pip tells of a package that it leaves out with what it has filled in
+        raise ValueError("names a variable, which may be a secret")
     try:
         found = Requirement(line)
     except InvalidRequirement:

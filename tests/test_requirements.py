@@ -90,6 +90,7 @@ def test_markers_are_passed_on():
         "torch===2.1",
         "python=3.11",
         "${TORCH}",
+        "torch; platform_release == '${CIRCLECI_TOKEN}'",
         "torch==2.1\x1b[31m",
         "t" * 501,
     ],
