@@ -53,13 +53,14 @@ def silence(pause: float) -> Iterator[bool]:
 
 class Heart:
     """Within its block it calls `beat` with 1, 2, 3 … every BEAT_SECONDS, in the background. `beat` answers whether what it beats for is still
-    ours; `lost` says that it once was not. A server that is away is the business of whoever works with it."""
+    ours; `lost` says that it once was not, `unheard` that the last one did not get through. A server that is away is the business of whoever works
+    with it."""
 
     def __init__(self, beat: Callable[[int], bool]) -> None:
         self._beat = beat
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        self.lost = False
+        self.lost = self.unheard = False
 
     def __enter__(self) -> Heart:
         self._thread.start()
@@ -75,8 +76,9 @@ class Heart:
             count += 1
             try:
                 self.lost = not self._beat(count)
+                self.unheard = False
             except KitError:
-                continue
+                self.unheard = True
 
 
 def _host() -> str:

@@ -67,7 +67,7 @@ def held(store: VectorStore, alias: str, holder: Holder) -> Iterator[Lock]:
             yield lock
     finally:
         try:
-            if not heart.lost:
+            if not heart.lost and not heart.unheard:  # a server that was asked for a minute is not asked for another one
                 lock.release()
         except KitError:
             pass  # whoever comes next sees that nobody beats

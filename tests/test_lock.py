@@ -13,7 +13,7 @@ import pytest
 
 from scripts import heartbeat, ledger, lock
 from scripts.adapters.milvus import MilvusStore
-from scripts.errors import Refused
+from scripts.errors import Refused, Unreachable
 from scripts.ledger import Act, ActKind, Holder
 
 ALIAS = "shop_prod"
@@ -120,6 +120,33 @@ def test_a_server_that_stands_still_makes_nobody_dead(store, monkeypatch):
         ended.set()
         living.join()
     theirs.check()
+
+
+class Gone:
+    """A store to which nothing can be written once it is `away`."""
+
+    def __init__(self, store: MilvusStore) -> None:
+        self._store, self.away, self.refused = store, False, []
+
+    def set_properties(self, name: str, properties: dict[str, str]) -> None:
+        if self.away:
+            self.refused.append(properties)
+            raise Unreachable("Milvus stopped answering.")
+        self._store.set_properties(name, properties)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_a_server_that_is_away_is_not_asked_to_take_the_lock_back(store):
+    """Who is told so has waited for it for a minute already, and not for another one; whoever comes next sees that nobody beats."""
+    gone = Gone(store)
+    with pytest.raises(Unreachable), lock.held(gone, ALIAS, holder()):
+        gone.away = True
+        while not gone.refused:
+            time.sleep(0.02)
+        raise Unreachable("Milvus stopped answering.")
+    assert [ledger.RELEASED in each for each in gone.refused] == [False]
 
 
 def test_whose_lock_was_broken_finds_out_before_its_next_step(store):

@@ -108,7 +108,8 @@ def test_a_dead_address_fails_at_once_and_hides_its_password():
 
 def test_a_server_that_answers_nobody_is_given_up_soon(monkeypatch):
     """It takes the connection and then hangs; MLflow itself would try for three minutes, and a rollback would hold the lock that long."""
-    monkeypatch.setattr("scripts.adapters.mlflow_connection.ANSWER_SECONDS", 0.2)
+    for patience in ("CONNECT_SECONDS", "ANSWER_SECONDS"):
+        monkeypatch.setattr(f"scripts.adapters.mlflow_connection.{patience}", 0.2)
     monkeypatch.setattr("scripts.adapters.mlflow_connection.MAX_RETRIES", 0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         registry = MlflowRegistry(f"http://127.0.0.1:{silent.getsockname()[1]}")
