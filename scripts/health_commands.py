@@ -139,7 +139,10 @@ def places(config: Path, clusters_file: Path | None, timeout: float) -> list[Pla
         tls = environment.milvus_tls if cluster.uri.startswith("https://") else OPEN  # the laptop's among them needs none
         return MilvusInspection(cluster.uri, cluster.token(configuration.secret), patience, tls)
 
-    return [Place(cluster.name, shown(cluster.uri), partial(opened, cluster)) for cluster in clusters.load(clusters_file)]
+    return [
+        Place(cluster.name, shown(cluster.uri), partial(opened, cluster), cluster.token_variable or "its token_variable")
+        for cluster in clusters.load(clusters_file)
+    ]
 
 
 def _write(path: Path, report: HealthReport) -> None:

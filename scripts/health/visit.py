@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from scripts.health.statuses import CollectionHealth, Finding, Status, examine, 
 LOOKS_AT_ONCE = 32
 # Of the time-out: after this share no collection is begun, so that those that were begun can end.
 BEGIN_SHARE = 0.7
+# What failures tell people to check, as of a single server that is so.
+_TOKEN = "MILVUS_TOKEN"
 
 _UNLISTED = Finding(
     Status.WARNING,
@@ -28,11 +31,12 @@ _UNLISTED = Finding(
 
 @dataclass(frozen=True)
 class Place:
-    """A cluster and how it is opened; its address is as it may be shown."""
+    """A cluster and how it is opened; its address is as it may be shown. `token` is what has its token, by name."""
 
     name: str
     address: str
     open: Callable[[], Inspection]
+    token: str = _TOKEN
 
 
 class Visit:
@@ -64,7 +68,7 @@ class Visit:
                 for looker in lookers:
                     looker.join()
         except KitError as error:
-            self._failure = str(error)
+            self._failure = self._said(error)
         except Exception as fault:
             self._failure = f"Not a fault of the cluster, but {_told(fault)}."
         self._ended = time.monotonic()
@@ -108,7 +112,7 @@ class Visit:
             try:
                 found = self._examined(inspection, name)
             except KitError as error:
-                self._failure = str(error)
+                self._failure = self._said(error)
                 return
             with self._lock:
                 del self._unseen[name]
@@ -124,6 +128,9 @@ class Visit:
             raise
         except Exception as fault:
             return examine(self._with_aliases(Seen(name, unknown=(Gap("everything", Because.FAILED, _told(fault)),))))
+
+    def _said(self, error: KitError) -> str:
+        return re.sub(rf"\b{_TOKEN}\b", self._place.token, str(error))
 
     def _with_aliases(self, seen: Seen) -> Seen:
         """Where they may not be listed, those that the server told with the collection."""

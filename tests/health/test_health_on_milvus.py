@@ -154,6 +154,20 @@ def test_a_wrong_token_is_named_beside_what_is_well(address):
     report = look(place(address.uri, address.token), place(address.uri, "root:wrong", "wrong"))
     assert [bool(cluster.failure) for cluster in report.clusters] == [False, True] and "does not let us in" in report.clusters[1].failure
     assert report.exit_code == 5 and len(report.clusters[0].collections) == 5
+    assert report.clusters[1].failure.endswith("Check MILVUS_TOKEN (user:password).")
+
+
+def test_who_has_the_wrong_token_is_sent_to_the_variable_that_has_it(address, tmp_path):
+    """Of many clusters that is not MILVUS_TOKEN. (milvus-lite has no users.)"""
+    if address.kind == "lite":
+        return
+    file = tmp_path / "clusters.yaml"
+    eu, asia = f"uri: '{address.uri}', token_variable: MILVUS_TOKEN_EU", "uri: x.db, token_variable: MILVUS_TOKEN_ASIA"
+    file.write_text(f"clusters: [{{name: eu, {eu}}}, {{name: us, uri: '{address.uri}'}}, {{name: asia, {asia}}}]")
+    told = CliRunner().invoke(Commands("kit", commands={"health": health}), ["health", "--clusters", str(file)], env={"MILVUS_TOKEN_EU": "root:wrong"})
+    assert told.exit_code == 5, told.output
+    assert "Check MILVUS_TOKEN_EU (user:password)." in told.stdout and "Check its token_variable (user:password)." in told.stdout
+    assert "The variable MILVUS_TOKEN_ASIA, which" in told.stdout
 
 
 @pytest.fixture
