@@ -28,7 +28,8 @@ def test_no_model_in_staging(lite_shop):
 
 def test_an_unknown_model_name(lite_shop):
     """Named, with where to look."""
-    assert lite_shop.model in refusal(lite_shop.run("build"), 2)
+    line = refusal(lite_shop.run("build"), 2)
+    assert lite_shop.model in line and "MLFLOW_TRACKING_URI" in line
     lite_shop.stage("words")
     assert "version 7" in refusal(lite_shop.run("build", "--model-version", "7"), 2)
 

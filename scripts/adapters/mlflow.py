@@ -133,5 +133,6 @@ class MlflowRegistry:
                 yield
             except MlflowException as error:
                 if str(error.error_code) in _ABSENT:
-                    raise UsageError(f"MLflow does not know {what}: {one_line(error.message)}.", hint="Check model.name in the configuration.") from None
+                    hint = "Check model.name in the configuration, and whether MLFLOW_TRACKING_URI is where it is registered."
+                    raise UsageError(f"MLflow does not know {what}: {one_line(error.message)}.", hint=hint) from None
                 raise
