@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -190,12 +190,13 @@ class VectorStore(Protocol):
         """Merges these in. Still there after a crash of the server."""
         ...
 
-    def point(self, alias: str, collection: str) -> None:
-        """Creates the alias or moves it, atomically for those who query it. Safe to repeat."""
+    def point(self, alias: str, collection: str, check: Callable[[], None] = lambda: None) -> None:
+        """Creates the alias or moves it, atomically for those who query it. Safe to repeat. `check` may raise: it is asked right before an alias is
+        moved, and again before that is sent once more because its answer was lost."""
         ...
 
-    def withdraw(self, alias: str) -> None:
-        """Removes the alias. Safe to repeat."""
+    def withdraw(self, alias: str, check: Callable[[], None] = lambda: None) -> None:
+        """Removes the alias. Safe to repeat. `check` as of `point`."""
         ...
 
     def claim(self, name: str, token: str, properties: dict[str, str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -154,13 +154,12 @@ def plan_promotion(catalogue: Catalogue, entry: Entry, reason: str = "") -> Swit
     return SwitchPlan(Kind.PROMOTION, catalogue.alias, catalogue.target, catalogue.production, entry, fit_reason(reason))
 
 
-def plan_rollback(catalogue: Catalogue, *, to: str | None = None, reason: str = "", begun: str = "") -> SwitchPlan:
-    """A plan to the pair that production replaced, or to the one named. An unfinished rollback is finished before another begins; `begun` is what
-    the lock was taken for, where nobody let go of it: then also a rollback is unfinished that had done all but that. Or it is what was asked for
-    before by who asks now."""
+def plan_rollback(catalogue: Catalogue, *, to: str | None = None, reason: str = "", begun: bool = False) -> SwitchPlan:
+    """A plan to the pair that production replaced, or to the one named. An unfinished rollback is finished before another begins; `begun` says that
+    the one to what is production now is unfinished though its stamps do not show it."""
     production = catalogue.production
     if production and to in (None, production.pair.collection):
-        if Kind.ROLLBACK in (production.stamp.unfinished, production.stamp.untold) or begun == f"{Kind.ROLLBACK} to {production.pair}":
+        if Kind.ROLLBACK in (production.stamp.unfinished, production.stamp.untold) or begun:
             return _finish(catalogue, production, Kind.ROLLBACK)
     if to is None:
         catalogue.refuse_unreadable_production()
@@ -215,15 +214,15 @@ def begin(plan: SwitchPlan, store: VectorStore, *, now: datetime, by: str = "") 
     return replace(plan, to=replace(plan.to, stamp=plan.to.stamp.changed(**begun)))
 
 
-def move(plan: SwitchPlan, store: VectorStore) -> None:
+def move(plan: SwitchPlan, store: VectorStore, check: Callable[[], None] = lambda: None) -> None:
     """Moves the alias: the commit point. Raises ProductionMoved, with nothing changed, when the alias is not where the plan saw it; Refused
-    when the collection is not loaded."""
+    when the collection is not loaded, and what `check` raises, which is asked each time that the move is sent."""
     name = plan.to.pair.collection
     # Searches through an alias to a released collection fail, and the alias moves there without a word (2.3.5).
     if not store.open(name).is_loaded():
         raise Refused(f"{name} is not loaded, so queries would fail after the switch.", hint=f"Run `finish --pair {name}` and try again.")
     _refuse_moved_alias(plan, store)  # as late as can be: Milvus moves aliases without asking where they were
-    store.point(plan.alias, name)
+    store.point(plan.alias, name, check)
     if (answer := store.target(plan.alias)) != name:
         raise ProductionMoved(plan.alias, expected=name, found=answer)
 
@@ -254,12 +253,13 @@ def finish(plan: SwitchPlan, store: VectorStore) -> None:
     _stamp(store, plan.to, untold="")
 
 
-def withdraw(plan: SwitchPlan, store: VectorStore, why: str) -> None:
-    """The way back of a promotion that replaced no pair: the alias is again where it was, at a foreign collection or nowhere. Safe to run again."""
+def withdraw(plan: SwitchPlan, store: VectorStore, why: str, check: Callable[[], None] = lambda: None) -> None:
+    """The way back of a promotion that replaced no pair: the alias is again where it was, at a foreign collection or nowhere. Safe to run again.
+    `check` as of `move`."""
     if plan.came_from:
-        store.point(plan.alias, plan.came_from)
+        store.point(plan.alias, plan.came_from, check)
     else:
-        store.withdraw(plan.alias)
+        store.withdraw(plan.alias, check)
     _stamp(store, plan.to, state=State.REJECTED, verdict="", rolled_back=True, retired_because=why, unfinished="")
 
 

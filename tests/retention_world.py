@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,11 +68,13 @@ class Dictionaries:
     def set_properties(self, collection: str, properties: dict[str, str]) -> None:
         self._properties[collection] |= properties
 
-    def point(self, alias: str, collection: str) -> None:
+    def point(self, alias: str, collection: str, check: Callable[[], None] = lambda: None) -> None:
+        check()
         assert collection in self._properties
         self._aliases[alias] = collection
 
-    def withdraw(self, alias: str) -> None:
+    def withdraw(self, alias: str, check: Callable[[], None] = lambda: None) -> None:
+        check()
         self._aliases.pop(alias, None)
 
     def drop(self, collection: str) -> None:

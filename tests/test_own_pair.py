@@ -6,7 +6,7 @@ import json
 
 from scripts import lock
 from scripts.adapters.milvus import MilvusStore
-from scripts.ledger import Holder
+from scripts.ledger import Act, Holder
 from tests.shop import refusal
 
 PIPELINE, OTHER = {"CIRCLE_PIPELINE_ID": "6f1ed2c4-0001"}, {"CIRCLE_PIPELINE_ID": "6f1ed2c4-0002"}
@@ -56,14 +56,21 @@ def test_a_pipeline_promotes_only_on_evidence_that_it_made(lite_shop):
 
 
 def test_a_rollback_that_is_run_again_in_its_pipeline_goes_no_further_back(shop):
-    """A rerun of a job that was done says so, also beside a lock of the dead; another pipeline, or a person, means another rollback."""
+    """A rerun of a job that was done says so, also beside a lock of the dead, and where its first attempt came to nothing; another pipeline, or a
+    person, means another rollback."""
     first, second, _ = (shop.promote("words") for _ in range(3))
+    with MilvusStore(shop.milvus_uri, shop.milvus_token) as store:
+        dead = lock.break_open(store, "test_shop_prod", Holder(token="elsewhere@1/17/abcdef01", doing="rollback", by="ann", since="2026-11-21T03:00:00Z"))
+        details = {"pipeline": PIPELINE["CIRCLE_PIPELINE_ID"]}
+        dead.record(Act(kind="rollback", id="0", at="2026-11-21T03:00:00Z", by="ann", alias="test_shop_prod", outcome="not finished", told=True, details=details))
+        dead.release()
     assert shop.do("rollback", **PIPELINE)["to"] == second
     with MilvusStore(shop.milvus_uri, shop.milvus_token) as store:
         lock.break_open(store, "test_shop_prod", Holder(token="elsewhere@1/17/abcdef01", doing="cleanup", by="ann", since="2026-11-21T03:00:00Z")).release()
     again = shop.do("rollback", **PIPELINE)
     assert (again["to"], shop.production()) == (second, second)
-    assert len([act for act in shop.do("history")["acts"] if act["kind"] == "rollback"]) == 1
+    assert len([act for act in shop.do("history")["acts"] if (act["kind"], act["outcome"]) == ("rollback", "done")]) == 1
+    assert "`rollback --to PAIR` goes further back" in shop.run("rollback", **PIPELINE).stdout
     assert shop.do("rollback", **OTHER)["to"] == first
     assert "has rolled back to" in refusal(shop.run("rollback", **PIPELINE), 4)  # production is elsewhere by now: it is not this one's any more
     assert shop.production() == first

@@ -76,7 +76,7 @@ class Promotion(Switching):
         last, pair = self._last(), self.plan.to
         if last and last.outcome.startswith(ROLLED_BACK) and pair.stamp.unfinished:
             why = last.outcome.removeprefix(ROLLED_BACK)
-            switch.withdraw(self.plan, self.parts.store, why)
+            switch.withdraw(self.plan, self.parts.store, why, self._lock.check)
             raise Refused(f"{pair.pair} was taken out of production: {why}", hint=f"Run `validate --pair {pair.pair}` to try it again.")
         return None
 

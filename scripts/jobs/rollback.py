@@ -17,21 +17,28 @@ def rollback(parts: Parts, *, to: str | None, reason: str, dry_run: bool, tell: 
     or it has not the rows that it should have, and while another process changes production.
     """
     found, world = ledger.read(parts.store, parts.settings.alias), catalogue.read(parts.store, parts.settings)
-    begun = (_done_here(found, world, parts.settings.environment.build_id) or (found.holder.doing if found.holder else "")) if found else ""
+    pipeline = parts.settings.environment.build_id
+    begun = found is not None and (_is_done_here(found, world, pipeline) or _has_not_let_go(found, world))
     plan = switch.plan_rollback(world, to=to, reason=reason, begun=begun)
-    if parts.settings.environment.build_id and not plan.to.stamp.has_served and not plan.switched_before:
+    if pipeline and not plan.to.stamp.has_served and not plan.switched_before:
         raise Refused(f"{plan.to.pair} has never served, so a pipeline does not roll back to it.", hint="`promote` takes it there, after its approval.")
     return planned(plan, parts) if dry_run else Rollback(plan, parts, tell).carry_out()
 
 
-def _done_here(found: Ledger, world: Catalogue, pipeline: str) -> str:
-    """The rollback that an earlier run of this pipeline's job has done; empty where there is none. Raises Refused where production moved since."""
-    done = next((act for act in found.acts if pipeline and act.kind is ActKind.ROLLBACK and act.details.get("pipeline") == pipeline), None)
-    if done is None or done.outcome != "done":
-        return ""
+def _has_not_let_go(found: Ledger, world: Catalogue) -> bool:
+    """Whether the lock is still held for the rollback to what is production now, which may have done all but let go of it."""
+    return found.holder is not None and found.holder.doing == f"{switch.Kind.ROLLBACK} to {world.target}"
+
+
+def _is_done_here(found: Ledger, world: Catalogue, pipeline: str) -> bool:
+    """Whether an earlier run of this pipeline's job has rolled back to what is production now. Raises Refused where production moved since."""
+    ours = (act for act in found.acts if pipeline and act.kind is ActKind.ROLLBACK and act.details.get("pipeline") == pipeline)
+    done = next((act for act in ours if act.outcome == "done"), None)
+    if done is None:
+        return False
     if world.target != done.to:
         raise Refused(f"This pipeline has rolled back to {done.to} already, and production has moved since, to {world.target}.", hint="Start another pipeline.")
-    return f"{done.kind} to {done.to}"
+    return True
 
 
 class Rollback(Switching):

@@ -51,7 +51,8 @@ class Switched:
             where = f"back at {plan.came_from}" if plan.came_from else "gone again, for it replaced nothing"
             lines = [f"{plan.to.pair} was rolled back: {self.failure}", f"{plan.alias} is {where}."]
         elif plan.is_settled:
-            lines = [f"{plan.alias} points to {plan.to.pair}, as before."]
+            further = " An earlier rollback has gone there already; `rollback --to PAIR` goes further back." if plan.kind is Kind.ROLLBACK else ""
+            lines = [f"{plan.alias} points to {plan.to.pair}, as before.{further}"]
         elif plan.expected and not plan.switched_before:
             lines = [f"{plan.alias} now points to {plan.to.pair} ({plan.kind} from {plan.expected})."]
         else:
@@ -126,7 +127,7 @@ class Switching:
         return None
 
     def switch(self) -> str | None:
-        switch.move(self.plan, self.parts.store)
+        switch.move(self.plan, self.parts.store, self._lock.check)
         return None
 
     def probe(self) -> str | None:
@@ -197,7 +198,7 @@ class Switching:
             self._probe = None
             self._do([step for step in self.plan.inner_steps(self.parts.settings) if step.name not in ("load", "check")])
         else:
-            switch.withdraw(forth, self.parts.store, why)
+            switch.withdraw(forth, self.parts.store, why, self._lock.check)
         self.unlock()
         return Switched(forth, steps, left=self._left, note=self._note, failure=why)
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from scripts import ledger
 from scripts.adapters.milvus import MilvusStore, repeating
 from scripts.adapters.milvus.connection import Connection
-from scripts.errors import ProductionMoved
+from scripts.errors import ProductionMoved, Refused
+from scripts.lock import Lock
 from tests.adapters.test_milvus import NAME, made
 from tests.connections.proxy import Proxy
 
@@ -73,6 +75,41 @@ def test_an_alias_that_another_has_moved_since_is_not_moved_again(ours, other):
     with pytest.raises(ProductionMoved, match=f"now it points to {THIRD}"):
         ours.losing(lambda: other.point(ALIAS, THIRD)).point(ALIAS, SECOND)
     assert (other.target(ALIAS), ours.looks) == (THIRD, 2)
+
+
+def test_an_alias_that_another_has_moved_back_is_not_moved_again(ours, other):
+    """It looks as if nothing had been done; but who has rolled back meanwhile has the lock, and that is looked at as well."""
+    for name in (NAME, SECOND):
+        made(other, name)
+    other.point(ALIAS, NAME)
+    lock = Lock(other, ALIAS, 1)
+
+    def rolled_back() -> None:
+        assert other.target(ALIAS) == SECOND
+        other.point(ALIAS, NAME)
+        other.claim(ledger.name_of(ALIAS, 2), "another", {})
+
+    other.claim(lock.name, "ours", {})
+    with pytest.raises(Refused, match=f"The lock on {ALIAS} was taken over"):
+        ours.losing(rolled_back).point(ALIAS, SECOND, lock.check)
+    assert (other.target(ALIAS), ours.looks) == (NAME, 2)
+
+
+def test_an_alias_that_another_has_set_again_is_not_withdrawn_again(ours, other):
+    """Of a first promotion that is taken back, and that somebody else has made once more meanwhile."""
+    made(other)
+    other.point(ALIAS, NAME)
+    lock = Lock(other, ALIAS, 1)
+
+    def promoted_again() -> None:
+        assert other.target(ALIAS) is None
+        other.point(ALIAS, NAME)
+        other.claim(ledger.name_of(ALIAS, 2), "another", {})
+
+    other.claim(lock.name, "ours", {})
+    with pytest.raises(Refused, match=f"The lock on {ALIAS} was taken over"):
+        ours.losing(promoted_again).withdraw(ALIAS, lock.check)
+    assert (other.target(ALIAS), ours.looks) == (NAME, 2)
 
 
 def test_a_withdrawal_whose_answer_was_lost_is_recognised(ours, other):

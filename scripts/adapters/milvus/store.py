@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 
@@ -87,12 +88,12 @@ class MilvusStore:
             for _ in range(1 if self._milvus.embedded else 2):
                 self._milvus.call("alter_collection_properties", collection, properties)
 
-    def point(self, alias: str, collection: str) -> None:
+    def point(self, alias: str, collection: str, check: Callable[[], None] = lambda: None) -> None:
         found = self.target(alias)
         if found == collection:
             return
         if found is not None:
-            self._move(alias, found, collection)
+            self._move(alias, found, collection, check)
             return
         try:
             self._milvus.call("create_alias", collection, alias)
@@ -101,13 +102,13 @@ class MilvusStore:
             # be created either; 2.3.5 does not even list it.
             found = self.target(alias)
             if found is None:
-                self._move(alias, None, collection)
+                self._move(alias, None, collection, check)
             elif found != collection:
                 raise ProductionMoved(alias, expected=None, found=found) from None
 
-    def withdraw(self, alias: str) -> None:
+    def withdraw(self, alias: str, check: Callable[[], None] = lambda: None) -> None:
         if (found := self.target(alias)) is not None:
-            self._milvus.call_if(partial(_is_still, alias, found, None), "drop_alias", alias)
+            self._milvus.call_if(partial(_is_still, alias, found, None, check), "drop_alias", alias)
 
     def claim(self, name: str, token: str, properties: dict[str, str]) -> bool:
         """The token is in the schema: Milvus refuses to create a collection that exists with another one, and the answer to a claim that was
@@ -143,9 +144,9 @@ class MilvusStore:
     def through(self, alias: str, layout: Layout) -> MilvusCollection:
         return MilvusCollection(self._milvus, alias, layout)
 
-    def _move(self, alias: str, origin: str | None, collection: str) -> None:
+    def _move(self, alias: str, origin: str | None, collection: str, check: Callable[[], None]) -> None:
         """Raises ProductionMoved where the alias is not at `origin` any more: not even a call that was begun before is made after that."""
-        self._milvus.call_if(partial(_is_still, alias, origin, collection), "alter_alias", collection, alias)
+        self._milvus.call_if(partial(_is_still, alias, origin, collection, check), "alter_alias", collection, alias)
 
     def _describe(self, name: str) -> dict | None:
         if not self._milvus.call("has_collection", name):
@@ -170,8 +171,10 @@ class _Dropping:
         return seen is None or seen == self._number
 
 
-def _is_still(alias: str, origin: str | None, wanted: str | None, ask: Ask) -> bool:
-    """Whether the alias is where it was, and not yet where it is wanted. Raises ProductionMoved where it is elsewhere."""
+def _is_still(alias: str, origin: str | None, wanted: str | None, check: Callable[[], None], ask: Ask) -> bool:
+    """Whether the alias is where it was, and not yet where it is wanted. Raises ProductionMoved where it is elsewhere, and what `check` raises: one
+    that was moved, and moved back by somebody else while the answer was lost, is where it was as well."""
+    check()
     now = pointed(ask, alias)
     if now not in (origin, wanted):
         raise ProductionMoved(alias, expected=origin, found=now)
