@@ -65,9 +65,10 @@ def build(config: Path, as_json: bool, model_version: int | None, build_id: str 
     """Create, embed and finish the candidate's pair."""
     from scripts.jobs.build import build as job
     from scripts.jobs.create import Created
+    from scripts.progress import line_of_its_own
 
     def created(first: Created) -> None:
-        click.echo(first.lines()[0], err=True)
+        line_of_its_own(first.lines()[0])
         if out:
             first.write(out)
 

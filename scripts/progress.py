@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import click
 
 LINE_EVERY_SECONDS = 30.0
+_CLEARED = "\r\033[K"
 
 
 @contextmanager
@@ -17,9 +18,11 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Gives a function to call with the number of rows just done. `total` may be unknown."""
     if sys.stderr.isatty():
         began, done = time.monotonic(), 0
-        with click.progressbar(
+        bar = click.progressbar(
             length=total or 0, label=label, file=sys.stderr, show_pos=True, show_eta=total is not None, item_show_func=lambda rate: rate
-        ) as bar:
+        )
+        bar.length = total  # click takes no None above, and would show 500/0
+        with bar:
 
             def advance(rows: int) -> None:
                 nonlocal done
@@ -31,6 +34,11 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     lines = _Lines(label, total)
     yield lines.update
     lines.print()
+
+
+def line_of_its_own(text: str) -> None:
+    """On standard error, also where a bar is begun: that goes on below it."""
+    click.echo(f"{_CLEARED if sys.stderr.isatty() else ''}{text}", err=True)
 
 
 class _Lines:
