@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from scripts.encoding import Encoded, Encoder
+from scripts.errors import Unreachable
 from scripts.ports import VectorCache
 from scripts.records import Rows
 
@@ -19,6 +20,38 @@ class Donor(Protocol):
     def find(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Of these rows those that it holds with the very same text: ascending positions, and vectors float32 [len(positions), dimension]."""
         ...
+
+
+class OpenedWhenAsked:
+    """Implements VectorCache with one that is opened when a vector is first looked for: to open it is to read the ids of all that it keeps, and a pass
+    that changes nothing needs none of them. One that cannot be reached then keeps and has nothing. Nothing is kept before something was looked for."""
+
+    def __init__(self, open_it: Callable[[], VectorCache | None]) -> None:
+        self._open = open_it
+        self._asked = False
+        self._opened: VectorCache | None = None
+        self._trouble = ""
+
+    def find(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        if not self._asked:
+            self._asked = True
+            try:
+                self._opened = self._open()
+            except Unreachable as error:
+                self._trouble = f"The cache was not used: {error}"
+        return self._opened.find(texts) if self._opened else (np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32))
+
+    def keep(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+        if self._opened:
+            self._opened.keep(texts, vectors)
+
+    @property
+    def trouble(self) -> str:
+        return self._opened.trouble if self._opened else self._trouble
+
+    def close(self) -> None:
+        if self._opened:
+            self._opened.close()
 
 
 class Supply:

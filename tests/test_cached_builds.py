@@ -67,4 +67,19 @@ def test_a_cache_that_cannot_be_opened_is_told_before_the_work(shop):
     assert shop.encoded() == []
 
 
+def test_a_cache_that_cannot_be_reached_costs_time_and_nothing_else(shop):
+    """Nobody waits for it with a promotion or a catch-up. The result says so; a pass that changes nothing does not even look."""
+    pair = shop.do("build")["pair"]
+    shop.configure(cache={"uri": "s3://vectors/kept"})
+    away = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
+    quiet = shop.do("catch-up", pair, **away)
+    assert (quiet["unchanged"], quiet["notes"]) == (len(products()), [])
+    shop.write_products([{**products()[0], "name": "something new"}, *products()[1:]])
+    changed = shop.do("catch-up", pair, **away)
+    assert (changed["embedded"], changed["copied"]) == (1, 0)
+    assert changed["notes"] == [
+        "The cache was not used: s3://vectors/kept: nothing answers. Check AWS_ENDPOINT_URL and AWS_REGION, or run the same command again."
+    ]
+
+
 SOURCE = {"uri": "products.jsonl", "key": "product_id", "text": "{name}. {description}", "columns": ["name", "price_cents"]}

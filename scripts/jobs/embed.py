@@ -17,7 +17,7 @@ from scripts.pair import Content, Pair, Stamp, State
 from scripts.ports import Collection, Parts, VectorCache
 from scripts.settings import Settings
 from scripts.shards import Shard
-from scripts.supply import Supply
+from scripts.supply import OpenedWhenAsked, Supply
 from scripts.sync import Pass, sync
 from scripts.sync_report import SyncReport
 
@@ -122,8 +122,9 @@ def _looked_at_again(parts: Parts, entry: Entry) -> Stamp:
 
 
 def _cache(parts: Parts, stamp: Stamp) -> AbstractContextManager[VectorCache | None]:
-    cache = parts.cache(stamp.fingerprint, stamp.layout.dimension)
-    return closing(cache) if cache else nullcontext()
+    if parts.settings.cache is None:
+        return nullcontext()
+    return closing(OpenedWhenAsked(lambda: parts.cache(stamp.fingerprint, stamp.layout.dimension)))
 
 
 def _no_longer_true(stamp: Stamp, shard: Shard) -> dict[str, None]:
