@@ -74,7 +74,7 @@ class ProductionMoved(Refused):
     def __init__(self, alias: str, *, expected: str | None, found: str | None) -> None:
         super().__init__(
             f"The alias {alias} moved: the plan saw it at {expected or 'nothing'}, now it points to {found or 'nothing'}.",
-            hint="Look at `status`, then validate and plan again.",
+            hint="Look at `status` and `history`, then plan again.",
         )
 
 
