@@ -38,9 +38,10 @@ def test_every_command_of_a_group_is_documented_with_help_and_example(group, com
 
 
 def test_no_heading_of_a_command_that_does_not_exist():
-    """The README promises nothing more."""
+    """The README promises nothing more, and its table of what they are for leaves none out."""
     section = README.split("\n## Commands\n")[1].split("\n## ")[0]
     assert re.findall(r"^### (.+)$", section, re.MULTILINE) == list(main.commands)
+    assert set(re.findall(r"\[([a-z-]+)\]\(#\1\)", section.split("\n### ")[0])) == set(main.commands), "the table of what each is for"
 
 
 def test_exit_codes_are_those_of_the_errors():
