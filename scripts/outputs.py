@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from scripts.errors import UsageError
@@ -42,4 +43,5 @@ def replace(file: Path, content: bytes) -> None:
         raise UsageError(f"{file} cannot be written: {error.strerror or error}.") from None
     finally:
         if aside is not None:
-            os.unlink(aside)
+            with suppress(FileNotFoundError):  # Ctrl-C came right after it was renamed
+                os.unlink(aside)

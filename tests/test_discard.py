@@ -168,7 +168,7 @@ def test_a_pair_that_somebody_fills_stays(pipeline, monkeypatch):
 
     beat(3)
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr("scripts.filling.time.sleep", lambda seconds: beat(4))
+        meanwhile.setattr("scripts.heartbeat.time.sleep", lambda seconds: beat(4))
         assert [kept["why"] for kept in pipeline.discard().facts()["keep"]] == ["somebody is filling it"]
     assert pipeline.discard().facts()["dropped"] == [pipeline.pair]
 

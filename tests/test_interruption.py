@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from scripts import outputs
 from tests.conftest import ROOT
 
 LINE = "interrupted: run the same command again to go on.\n"
@@ -121,3 +122,17 @@ def test_sigterm_ends_it_also_as_the_first_process_of_a_container():
     first = "import os; os.getpid, me = lambda: 1, os.getpid()\n" + COMMANDS.replace("os.getpid()\n", "me\n", 1)
     assert ended("-c", first, "terminated").returncode == 143
     assert ended("-c", COMMANDS, "terminated").returncode == -15
+
+
+def test_ctrl_c_right_after_a_file_was_replaced_is_no_fault_of_the_kit(tmp_path, monkeypatch):
+    """The file is there as a whole, and nothing beside it."""
+    rename = os.replace
+
+    def interrupted(*paths):
+        rename(*paths)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        outputs.replace(tmp_path / "health.prom", b"up 1\n")
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("health.prom", b"up 1\n")]
