@@ -24,9 +24,7 @@ class Terminal:
         command = [sys.executable, "-m", "scripts", "golden", "add", *words, "--config", str(shop.folder / "promotion.yaml"), "--json"]
         environment = os.environ | shop.environment
         with self._out.open("wb") as out:
-            self._process = subprocess.Popen(
-                command, stdin=theirs, stdout=out, stderr=theirs, cwd=ROOT, env=environment, start_new_session=True, preexec_fn=_heed_interrupts
-            )
+            self._process = subprocess.Popen(command, stdin=theirs, stdout=out, stderr=theirs, cwd=ROOT, env=environment, start_new_session=True)
         os.close(theirs)
         self.seen = ""
 
@@ -64,8 +62,3 @@ class Terminal:
         """Exit code and standard output."""
         code = self._process.wait(timeout=60)
         return code, self._out.read_text()
-
-
-def _heed_interrupts() -> None:
-    """Whoever runs the tests in the background ignores Ctrl-C, and what they start would as well."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
